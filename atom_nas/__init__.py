@@ -1,0 +1,1 @@
+"""Neural architecture search on distilled data proxies."""

@@ -1,0 +1,244 @@
+"""Differentiable siamese augmentation (Zhao and Bilen, ICML 2021) of normalised or whitened images.
+
+Nothing clamps and the fill is 0, the mean of the data set. A draw fixes one operation a class, so
+that the real and the synthetic images of a class undergo the same transformation.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from atom_nas.errors import UserError
+
+
+class Operation(IntEnum):
+    """One operation of the strategy; a class undergoes one of them at a time."""
+
+    NONE = 0
+    COLOR = 1
+    CROP = 2
+    CUTOUT = 3
+    FLIP = 4
+    SCALE = 5
+    ROTATE = 6
+
+
+_LARGEST = {"crop": 1.0, "cutout": 1.0, "flip": 1.0, "rotate": 180.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """The strength of every operation; the defaults are the published ones.
+
+    0 (for `scale` 1) switches an operation off: it is then never drawn. Colour is brightness,
+    saturation and contrast in succession, each of which can be off. u is uniform in [0, 1).
+    """
+
+    brightness: float = 1.0
+    """x + (u - 1/2) brightness."""
+    saturation: float = 2.0
+    """m + (x - m) u saturation, m the mean over the channels of each pixel."""
+    contrast: float = 0.5
+    """m + (x - m) (u + contrast), m the mean of each image."""
+    crop: float = 0.125
+    """Whole-pixel translation by at most this share of each side, filled with 0."""
+    cutout: float = 0.5
+    """Sides of the box that is set to 0, as a share of the image's; its centre is uniform."""
+    flip: float = 0.5
+    """Probability that a drawn flip mirrors left and right; 0 where mirroring changes the class."""
+    scale: float = 1.2
+    """Height and width are each scaled by a factor that is uniform in [1 / scale, scale]."""
+    rotate: float = 15.0
+    """Largest angle of the rotation about the centre, in degrees, either way."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            off, largest = float(name == "scale"), _LARGEST.get(name, math.inf)
+            if not (math.isfinite(value) and off <= value <= largest):
+                raise UserError(
+                    f"augmentation strength {name} is {value:g}; give a finite number from "
+                    f"{off:g} (switches it off) to {largest:g}."
+                )
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations that can be drawn, uniformly."""
+        strengths = {
+            Operation.COLOR: max(self.brightness, self.saturation, self.contrast),
+            Operation.CROP: self.crop,
+            Operation.CUTOUT: self.cutout,
+            Operation.FLIP: self.flip,
+            Operation.SCALE: self.scale - 1,
+            Operation.ROTATE: self.rotate,
+        }
+        return tuple(operation for operation, strength in strengths.items() if strength > 0)
+
+
+PUBLISHED = Augmentation()
+"""All six operations at the strengths of the paper."""
+
+NONE = Augmentation(
+    brightness=0, saturation=0, contrast=0, crop=0, cutout=0, flip=0, scale=1, rotate=0
+)
+"""Images stay as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What happens to each class, independent of the image size; `draws[classes]` selects."""
+
+    augmentation: Augmentation
+    operation: Tensor
+    """(K,) int64 on the CPU: the Operation of each class."""
+    uniform: Tensor
+    """(K, 3) float64 in [0, 1) on the CPU: u of (brightness, saturation, contrast), of (y, x) for
+    crop, cutout and scale, of (flip or angle)."""
+
+    def __getitem__(self, classes: Tensor) -> Self:
+        return type(self)(
+            augmentation=self.augmentation,
+            operation=self.operation[classes],
+            uniform=self.uniform[classes],
+        )
+
+
+def draw(augmentation: Augmentation, num_classes: int, generator: torch.Generator) -> Draw:
+    """Draw for each class one operation of the strategy and its parameters.
+
+    `generator` is on the CPU and alone decides the outcome.
+    """
+    choices = torch.tensor(augmentation.operations or (Operation.NONE,))
+    return Draw(
+        augmentation=augmentation,
+        operation=choices[torch.randint(len(choices), (num_classes,), generator=generator)],
+        uniform=torch.rand(num_classes, 3, generator=generator, dtype=torch.float64),
+    )
+
+
+def apply(draws: Draw, images: Tensor) -> Tensor:
+    """Transform all images of a class alike: `images` and the result are (K, B, C, H, W).
+
+    `images` are of any floating type, on any device; the result is differentiable for them. Each
+    kind of operation runs once, on all the classes that drew it.
+    """
+    assert images.ndim == 5 and len(images) == len(draws.operation), images.shape
+    if not draws.augmentation.operations:
+        return images
+    recolored = draws.operation == Operation.COLOR
+    cut = draws.operation == Operation.CUTOUT
+    groups, parts = [], []
+    for transform, members in (
+        (_recolor, recolored),
+        (_cut_out, cut),
+        (_resample, ~(recolored | cut)),
+    ):
+        classes = members.nonzero().flatten()
+        if len(classes):
+            groups.append(classes)
+            part = images.index_select(0, classes.to(images.device))
+            parts.append(transform(draws[classes], part))
+    position = torch.cat(groups).argsort()
+    return torch.cat(parts).index_select(0, position.to(images.device))
+
+
+def augment_batch(augmentation: Augmentation, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Transform every image of `images` (B, C, H, W) by an operation and parameters of its own.
+
+    The papers' evaluation draws one operation a batch and parameters for each image; drawing the
+    operation for each image too has the same distribution for an image, and less variance.
+    """
+    return apply(draw(augmentation, len(images), generator), images[:, None])[:, 0]
+
+
+def _recolor(draws: Draw, images: Tensor) -> Tensor:
+    strength = draws.augmentation
+    brightness, saturation, contrast = draws.uniform.unbind(1)
+    parameters = torch.stack(
+        [
+            (brightness - 0.5) * strength.brightness,
+            saturation * strength.saturation
+            if strength.saturation
+            else torch.ones_like(saturation),
+            contrast + strength.contrast if strength.contrast else torch.ones_like(contrast),
+        ]
+    )
+    parameters = parameters.to(images.dtype).to(images.device)[..., None, None, None, None]
+    shift, saturation, contrast = parameters
+    images = images + shift
+    images = torch.lerp(images.mean(2, keepdim=True), images, saturation)
+    return torch.lerp(images.mean((2, 3, 4), keepdim=True), images, contrast)
+
+
+def _cut_out(draws: Draw, images: Tensor) -> Tensor:
+    inside = []
+    for side, uniform in zip(images.shape[-2:], draws.uniform.unbind(1), strict=False):
+        length = int(side * draws.augmentation.cutout + 0.5)
+        centre = (uniform * (side + 1 - length % 2)).long()
+        offset = torch.arange(side) - (centre - length // 2)[:, None]
+        inside.append((offset >= 0) & (offset < length))
+    box = inside[0][:, :, None] & inside[1][:, None, :]
+    return images.masked_fill(box[:, None, None].to(images.device), 0)
+
+
+def _source_map(draws: Draw, height: int, width: int) -> Tensor:
+    """Return (K, 2, 3): the pixel (y, x) that lands on (i, j) is A (i - cy, j - cx, 1).
+
+    (cy, cx) is the centre of the image. Crops and flips come out as exact whole pixels.
+    """
+    strength, operation = draws.augmentation, draws.operation[:, None]
+    first, pair = draws.uniform[:, :1], draws.uniform[:, :2]
+    sides = torch.tensor([height, width])
+    reach = (sides * strength.crop + 0.5).floor()
+    crop = torch.where(operation == Operation.CROP, (pair * (2 * reach + 1)).floor() - reach, 0)
+    smallest = 1 / strength.scale
+    factor = smallest + pair * (strength.scale - smallest)
+    factor = torch.where(operation == Operation.SCALE, factor, 1)
+    mirrored = (operation == Operation.FLIP) & (first < strength.flip)
+    mirror = torch.where(mirrored, torch.tensor([1, -1]), 1)
+    angle = torch.where(operation == Operation.ROTATE, 2 * first - 1, 0) * math.radians(
+        strength.rotate
+    )
+    linear = torch.cat([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    linear = linear * (factor * mirror)[:, :, None]
+    return torch.cat([linear, (crop + (sides - 1) / 2)[:, :, None]], 2)
+
+
+def _resample(draws: Draw, images: Tensor) -> Tensor:
+    """Sample bilinearly, 0 outside, with one grid for all images and channels of a class.
+
+    Pixels are the rows of a table, of which embedding_bag adds four by their weights: torch has a
+    deterministic gradient for it on a GPU, and none for grid_sample.
+    """
+    num_classes, batch, channels, height, width = images.shape
+    device, dtype = images.device, torch.promote_types(images.dtype, torch.float32)
+    by_row, by_column, offset = (
+        _source_map(draws, height, width).to(dtype).to(device)[..., None, None].unbind(2)
+    )
+    rows = torch.arange(height, device=device, dtype=dtype)[:, None] - (height - 1) / 2
+    columns = torch.arange(width, device=device, dtype=dtype) - (width - 1) / 2
+    limit = torch.tensor([height, width], device=device, dtype=dtype)[:, None, None]
+    source = (by_row * rows + by_column * columns + offset).clamp(min=-1).minimum(limit)
+    corner = source.floor()
+    share_y, share_x = (source - corner).unbind(1)
+    weights = (
+        torch.stack([1 - share_y, share_y], -1)[..., :, None]
+        * (torch.stack([1 - share_x, share_x], -1)[..., None, :])
+    )
+    stride = width + 3
+    y, x = (corner.int() + 1).unbind(1)
+    first_row = torch.arange(num_classes, device=device, dtype=torch.int32) * (height + 3)
+    index = (first_row[:, None, None] + y) * stride + x
+    corners = torch.tensor([0, 1, stride, stride + 1], device=device, dtype=torch.int32)
+    table = F.pad(images, (1, 2, 1, 2)).permute(0, 3, 4, 1, 2).reshape(-1, batch * channels)
+    sampled = F.embedding_bag(
+        (index[..., None] + corners).view(-1, 4),
+        table,
+        mode="sum",
+        per_sample_weights=weights.view(-1, 4).to(images.dtype),
+    )
+    return sampled.view(num_classes, height, width, batch, channels).permute(0, 3, 4, 1, 2)

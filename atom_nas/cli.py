@@ -1,0 +1,147 @@
+"""The command line: `atom-nas run`, and its stages one by one."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import optuna
+import tyro
+
+from atom_nas import plugins
+from atom_nas.condense import condense
+from atom_nas.datasets import open_dataset
+from atom_nas.devices import resolve_device
+from atom_nas.errors import UserError, unknown
+from atom_nas.options import DistillOptions, Options, read_config
+from atom_nas.pipeline import Pipeline, condensation, open_pipeline
+
+Kind = TypeVar("Kind", bound=DistillOptions)
+
+
+def run(args: Sequence[str]) -> None:
+    """Condense, search, confirm, export and report."""
+    with open_pipeline(_parse("run", Options, args)) as pipeline:
+        proxy = pipeline.condense(pipeline.options.proxy)
+        candidates = pipeline.search(proxy)
+        figures = pipeline.audit(proxy, candidates)
+        folders = pipeline.export(candidates)
+        page = pipeline.report()
+    print("\n".join(figures["sentences"]))
+    for folder in folders:
+        print(f"exported: {folder}")
+    print(f"report: {page}")
+
+
+def distill(args: Sequence[str]) -> None:
+    """Condense a data set to a few images a class."""
+    options = _parse("distill", DistillOptions, args)
+    device = resolve_device(options.device)
+    dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
+    job = condensation(options, dataset, device)
+    folder = options.out or job.folder(Path("proxies"))
+    proxy = condense(job, folder, device)
+    print(f"{proxy.name}: {len(proxy.images)} images, {proxy.seconds:.0f} s, in {folder}")
+
+
+def search(args: Sequence[str]) -> None:
+    """Condense, and search on the proxy."""
+    with open_pipeline(_parse("search", Options, args)) as pipeline:
+        candidates = pipeline.search(pipeline.condense(pipeline.options.proxy))
+        for best in pipeline.best(candidates):
+            print(f"{best.accuracy:.1%} on the validation split: {best.name}")
+        print(f"candidates: {pipeline.folder / 'candidates.csv'}")
+
+
+def audit(args: Sequence[str]) -> None:
+    """Condense, search, and judge the proxy by full-data training."""
+    with open_pipeline(_parse("audit", Options, args)) as pipeline:
+        proxy = pipeline.condense(pipeline.options.proxy)
+        figures = pipeline.audit(proxy, pipeline.search(proxy))
+        print("\n".join(figures["sentences"]))
+        print(f"figures: {pipeline.folder / 'audit.json'}")
+
+
+def export(args: Sequence[str]) -> None:
+    """Train the best of a finished search on the full data, and export them."""
+    with _reopen("export", args) as pipeline:
+        for folder in pipeline.export(pipeline.search(pipeline.condense(pipeline.options.proxy))):
+            print(f"exported: {folder}")
+
+
+def report(args: Sequence[str]) -> None:
+    """Write the report of a finished run again."""
+    with _reopen("report", args) as pipeline:
+        print(f"report: {pipeline.report()}")
+
+
+def list_plugins(args: Sequence[str]) -> None:
+    """Show search spaces, proxies and data sets."""
+    for title, package in (
+        ("search spaces (--space)", "search_spaces"),
+        ("proxies (--proxy <name>_ipc<images per class>)", "atom_nas.proxies"),
+        ("data sets (--dataset)", "atom_nas.datasets"),
+    ):
+        print(f"{title}:")
+        for name, line in plugins.available(package).items():
+            print(f"  {name:15} {line}")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "run": run,
+    "distill": distill,
+    "search": search,
+    "audit": audit,
+    "export": export,
+    "report": report,
+    "list": list_plugins,
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command that `args` (default: the process's) begin with."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        print("usage: atom-nas COMMAND [options]; COMMAND --help shows the options\n")
+        for name, command in COMMANDS.items():
+            print(f"  {name:9}{command.__doc__}")
+        return
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        if args[0] not in COMMANDS:
+            raise unknown("command", args[0], COMMANDS)
+        COMMANDS[args[0]](args[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parse(command: str, kind: type[Kind], args: Sequence[str], default: Kind | None = None) -> Kind:
+    """Return the options in `args`, over those of --config FILE.toml, over `default`."""
+    config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    config.add_argument("--config", type=Path)
+    known, rest = config.parse_known_args(args)
+    default = default or kind()
+    if known.config:
+        default = replace(default, **read_config(known.config, kind))
+    function = COMMANDS[command]
+    return tyro.cli(
+        kind,
+        prog=f"atom-nas {command}",
+        description=f"{function.__doc__} Options can also come from --config FILE.toml.",
+        args=rest,
+        default=default,
+    )
+
+
+def _reopen(command: str, args: Sequence[str]):
+    out = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    out.add_argument("--out", type=Path)
+    folder = out.parse_known_args(args)[0].out
+    default = Options.saved_in(folder) if folder else None
+    return open_pipeline(_parse(command, Options, args, default))

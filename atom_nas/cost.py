@@ -1,0 +1,34 @@
+"""Parameters and multiply-accumulates of a network, counted without memory or arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a network costs for one image."""
+
+    num_params: int
+    """Elements of all parameters, trainable or not."""
+    macs: int
+    """Multiply-adds of convolutions and matrix products (linear layers, attention) in a forward
+    pass; normalisation, activations, pooling and sums are not counted."""
+
+
+def measure_cost(build: Callable[[], nn.Module], image_shape: tuple[int, int, int]) -> Cost:
+    """Build the network on the meta device and count its cost for one image (C, H, W).
+
+    The network is in evaluation mode; the global random generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
+        network = build().eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, *image_shape))
+    return Cost(
+        num_params=sum(parameter.numel() for parameter in network.parameters()),
+        macs=counter.get_total_flops() // 2,
+    )

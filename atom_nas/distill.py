@@ -1,0 +1,153 @@
+"""The distillation loop: class means of descriptors matched in the features of random nets."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from atom_nas.attention import class_means, matching_loss
+from atom_nas.augment import Augmentation, Draw, apply, draw
+from atom_nas.devices import autocast
+from atom_nas.errors import UserError
+from atom_nas.nets import FeatureNet
+from atom_nas.recipes import Recipe
+from atom_nas.runs import derive_seed, write_atomically
+
+Describe = Callable[[list[Tensor], Tensor, Recipe], list[Tensor]]
+"""From (maps, embedding, recipe) to the descriptors (B, D_j) whose class means are matched."""
+
+MAX_PIXELS = 2_000_000
+"""Pixels (images x height x width) in one forward pass; more are cut into runs of classes."""
+
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matching:
+    """One distillation: which real images, which descriptors, which settings, which seed."""
+
+    real: Tensor
+    """The training images (N, C, H, W) in the space in which they are matched, float32."""
+    class_indices: list[Tensor]
+    """For each class the positions of its images in `real`."""
+    describe: Describe
+    recipe: Recipe
+    seed: int
+
+    def random_start(self, images_per_class: int) -> Tensor:
+        """Return random real images, (K * images_per_class, C, H, W), sorted by class."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "start"))
+        return self.real[self._sample(images_per_class, generator).flatten()]
+
+    def gradient(self, images: Tensor, net: FeatureNet, step: int) -> tuple[Tensor, Tensor]:
+        """Return the loss and its gradient for `images` (K * M, C, H, W) at `step`.
+
+        Everything random (the weights of `net`, the real batch, the augmentation) depends on the
+        seed and the step alone. Classes go through one forward pass, or where they do not fit
+        through several, which changes nothing but batch normalisation.
+        """
+        device = images.device
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, step))
+        net.reset(torch.Generator(device).manual_seed(derive_seed(self.seed, step, "net")))
+        num_classes = len(self.class_indices)
+        real_index = self._sample(self.recipe.real_batch, generator)
+        augmentation = Augmentation() if self.recipe.flip else Augmentation(flip=0.0)
+        draws = draw(augmentation, num_classes, generator)
+        synthetic = images.detach().unflatten(0, (num_classes, -1)).requires_grad_()
+        total = torch.zeros((), device=device)
+        for part in torch.arange(num_classes).split(self._classes_per_pass(images)):
+            real_means = self._means(net, self.real[real_index[part]], draws[part], grad=False)
+            means = self._means(net, synthetic[part[0] : part[-1] + 1], draws[part], grad=True)
+            loss = self.recipe.loss_scale * matching_loss(real_means, means)
+            loss.backward()
+            total += loss.detach()
+        assert synthetic.grad is not None
+        return total, synthetic.grad.flatten(0, 1)
+
+    def _means(self, net: FeatureNet, images: Tensor, draws: Draw, *, grad: bool) -> list[Tensor]:
+        """Return the class means (K, D_j) of every descriptor of `images` (K, B, C, H, W)."""
+        with torch.set_grad_enabled(grad):
+            batch = apply(draws, images).flatten(0, 1)
+            with autocast(batch.device):
+                maps, embedding = net(batch)
+            descriptors = self.describe(maps, embedding, self.recipe)
+            return [class_means(descriptor, len(images)) for descriptor in descriptors]
+
+    def _sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return positions (K, B) of random images of each class, B = count or the class's size."""
+        count = min(count, *(len(indices) for indices in self.class_indices))
+        return torch.stack(
+            [
+                indices[torch.randperm(len(indices), generator=generator)[:count]]
+                for indices in self.class_indices
+            ]
+        )
+
+    def _classes_per_pass(self, images: Tensor) -> int:
+        per_class = len(images) // len(self.class_indices) + self.recipe.real_batch
+        return max(1, MAX_PIXELS // (per_class * images.shape[2] * images.shape[3]))
+
+
+def distill(
+    matching: Matching,
+    images_per_class: int,
+    *,
+    checkpoint: Path,
+    watch: Callable[[int, Tensor, Tensor], None],
+) -> tuple[Tensor, float]:
+    """Return the final images (K * M, C, H, W) in matching space, and the seconds spent.
+
+    The images and the optimiser's state are kept in `checkpoint` every 20 s, where the next call
+    goes on. `watch(step, loss, images)` is called with them. Raises UserError when the loss is not
+    finite; the checkpoint then holds the last good images.
+    """
+    recipe, device = matching.recipe, matching.real.device
+    net = FeatureNet(
+        matching.real.shape[1:],  # type: ignore[arg-type]
+        width=recipe.width,
+        depth=recipe.depth,
+        norm=recipe.norm,
+    ).to(device)
+    net.requires_grad_(False)
+    images = matching.random_start(images_per_class)
+    velocity, first, spent = torch.zeros_like(images), 0, 0.0
+    if checkpoint.exists():
+        images, velocity, first, spent = _load(checkpoint, device)
+    start = saved = time.perf_counter()
+    for step in range(first, recipe.steps):
+        loss, gradient = matching.gradient(images, net, step)
+        velocity.mul_(recipe.momentum).add_(gradient)
+        images = images - recipe.learning_rate * velocity
+        now = time.perf_counter()
+        if now - saved > CHECKPOINT_SECONDS or step + 1 == recipe.steps:
+            if not torch.isfinite(loss) or not torch.isfinite(images).all():
+                raise UserError(
+                    f"the distillation diverged before step {step + 1} (loss {loss.item():.3g}); "
+                    f"{checkpoint} keeps the last good images: lower the learning rate "
+                    f"{recipe.learning_rate:g} or the loss scale {recipe.loss_scale:g}."
+                )
+            _save(checkpoint, images, velocity, step + 1, spent + now - start)
+            saved = now
+        watch(step + 1, loss, images)
+    return images, spent + time.perf_counter() - start
+
+
+def _save(path: Path, images: Tensor, velocity: Tensor, step: int, seconds: float) -> None:
+    tensors = {"images": images.cpu().contiguous(), "velocity": velocity.cpu().contiguous()}
+    write_atomically(path, save(tensors, {"step": str(step), "seconds": str(seconds)}))
+
+
+def _load(path: Path, device: torch.device) -> tuple[Tensor, Tensor, int, float]:
+    with safe_open(path, "pt", device=str(device)) as file:
+        metadata = file.metadata()
+        return (
+            file.get_tensor("images"),
+            file.get_tensor("velocity"),
+            int(metadata["step"]),
+            float(metadata["seconds"]),
+        )

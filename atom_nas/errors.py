@@ -1,0 +1,16 @@
+"""Errors that a user can mend: one line, shown without a traceback, exit status 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """What was got, what is allowed, and what to do next, in one line."""
+
+
+def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
+    """Return the error for a name that does not exist, with the nearest one suggested."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(got.lower(), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UserError(f"unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")

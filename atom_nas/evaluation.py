@@ -1,0 +1,76 @@
+"""Candidates trained on a proxy and scored on the validation split, each once."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from atom_nas.artifact import Proxy
+from atom_nas.images import Dataset
+from atom_nas.runs import Table
+from atom_nas.space import Space, candidate_name
+from atom_nas.train import Examples, Score, Training, fit_and_score
+
+COLUMNS = ("proxy", "candidate", "seed", "accuracy", "loss", "seconds", "failure")
+
+
+class CandidateFailed(RuntimeError):
+    """A candidate could not be built, trained or scored; the message says why."""
+
+
+class ProxyScores:
+    """The table of scores at a path, which trains what it does not hold."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        space: Space,
+        dataset: Dataset,
+        training: Training,
+        device: torch.device,
+    ) -> None:
+        """Open the table, and put the validation split on `device`."""
+        self._table = Table(path, COLUMNS)
+        self._rows = {(row["proxy"], row["candidate"]): row for row in self._table.rows}
+        self._space, self._training, self._device = space, training, device
+        self._normalize = dataset.normalization
+        self._validation = Examples(
+            images=self._normalize(dataset.validation.pixels), labels=dataset.validation.labels
+        ).to(device)
+
+    def score(self, proxy: Proxy, architecture: Any, *, seed: int) -> Score:
+        """Train `architecture` on `proxy`, or take its score where there is one.
+
+        Raises CandidateFailed, at once and ever after, where that cannot be done.
+        """
+        key = (proxy.name, candidate_name(architecture))
+        if key not in self._rows:
+            result = self._measure(proxy, architecture, seed)
+            self._table.append({"proxy": key[0], "candidate": key[1], "seed": seed, **result})
+            self._rows[key] = self._table.rows[-1]
+        row = self._rows[key]
+        if row["failure"]:
+            raise CandidateFailed(row["failure"])
+        return Score(
+            accuracy=float(row["accuracy"]), loss=float(row["loss"]), seconds=float(row["seconds"])
+        )
+
+    def _measure(self, proxy: Proxy, architecture: Any, seed: int) -> dict[str, object]:
+        images = proxy.images.to(self._device)
+        train = Examples(images=self._normalize(images.pixels), labels=images.labels)
+        start = time.perf_counter()
+        try:
+            net = self._space.build(architecture, seed=seed)
+            score = fit_and_score(net, train, self._validation, self._training, seed=seed)
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            seconds = time.perf_counter() - start
+            return {"accuracy": "", "loss": "", "seconds": seconds, "failure": reason}
+        return {
+            "accuracy": score.accuracy,
+            "loss": score.loss,
+            "seconds": score.seconds,
+            "failure": "",
+        }

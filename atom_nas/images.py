@@ -1,0 +1,190 @@
+"""Image data sets as tensors: pixels, labels, normalisation, stratified splits."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from atom_nas.errors import UserError
+
+TEST_FRACTION = 0.25
+VALIDATION_FRACTION = 0.2
+MAX_VALIDATION = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """Labelled images in memory.
+
+    `pixels` has shape (N, C, H, W): uint8 in 0..255, or floating point in the same picture at
+    0..1 (a distilled image may leave that range). `labels` has shape (N,), int64, the index into
+    `class_names`.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        assert self.pixels.ndim == 4 and len(self.pixels) == len(self.labels), self.pixels.shape
+        assert self.labels.dtype == torch.int64, self.labels.dtype
+        if len(self.class_names) < 2:
+            raise UserError(
+                f"the data set has {len(self.class_names)} class; at least 2 are needed."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """The number of class names."""
+        return len(self.class_names)
+
+    def select(self, indices: Tensor) -> Self:
+        """Return the images at `indices`, shape (M,), in that order."""
+        return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
+
+    def class_indices(self) -> list[Tensor]:
+        """Return for each class the positions of its images."""
+        return [torch.nonzero(self.labels == k).flatten() for k in range(self.num_classes)]
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same images on `device`."""
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+    def join(self, other: "ImageSet") -> Self:
+        """Return the images of both, these first."""
+        return replace(
+            self,
+            pixels=torch.cat([self.pixels, other.pixels]),
+            labels=torch.cat([self.labels, other.labels]),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of pixels, labels and class names."""
+        sha = hashlib.sha256("\0".join(self.class_names).encode())
+        for tensor in (self.pixels, self.labels):
+            sha.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            sha.update(tensor.cpu().contiguous().numpy().data)
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """Per-channel standardisation of pictures at 0..1: (x - mean) / std."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, images: ImageSet) -> Self:
+        """Measure mean and standard deviation of each channel of `images`."""
+        channels = (unit_range(channel) for channel in images.pixels.unbind(1))
+        std, mean = torch.tensor([torch.std_mean(channel) for channel in channels]).unbind(1)
+        return cls(mean=tuple(mean.tolist()), std=tuple(std.clamp_min(1e-3).tolist()))
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Standardise `pixels` (N, C, H, W), uint8 or floating point, to float32."""
+        mean, std = self._columns(pixels.device)
+        return (unit_range(pixels) - mean) / std
+
+    def invert(self, images: Tensor) -> Tensor:
+        """Return standardised `images` to pictures at 0..1."""
+        mean, std = self._columns(images.device)
+        return images * std + mean
+
+    def _columns(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        column = torch.tensor([self.mean, self.std], device=device)[:, None, :, None, None]
+        return column[0], column[1]
+
+
+def unit_range(pixels: Tensor) -> Tensor:
+    """Return `pixels` as float32 at 0..1."""
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a data set plug-in loads: the splits that its files come with.
+
+    `flip` says whether a mirrored image keeps its class (false for digits).
+    """
+
+    train: ImageSet
+    validation: ImageSet | None = None
+    test: ImageSet | None = None
+    flip: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set split in three: `train` is condensed, `validation` is the objective of the
+    search, `test` is read by the full-data truth alone."""
+
+    name: str
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    flip: bool
+
+    @cached_property
+    def normalization(self) -> Normalization:
+        """The normalisation fitted on `train`."""
+        return Normalization.fit(self.train)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.train.image_shape
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return self.train.num_classes
+
+
+def split(name: str, source: Source, *, seed: int) -> Dataset:
+    """Complete the splits of `source`, stratified by class and drawn from `seed`.
+
+    Where a split is missing, the test takes 25% of the training images, then the validation 20%
+    of the rest, at most 5,000 images.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    train, validation, test = source.train, source.validation, source.test
+    if test is None:
+        train, test = hold_out(train, TEST_FRACTION, generator)
+    if validation is None:
+        fraction = min(VALIDATION_FRACTION, MAX_VALIDATION / len(train))
+        train, validation = hold_out(train, fraction, generator)
+    return Dataset(name=name, train=train, validation=validation, test=test, flip=source.flip)
+
+
+def hold_out(
+    images: ImageSet, fraction: float, generator: torch.Generator
+) -> tuple[ImageSet, ImageSet]:
+    """Split `images` into (kept, held out), at least one image of each class in both."""
+    held = []
+    for name, indices in zip(images.class_names, images.class_indices(), strict=True):
+        if len(indices) < 2:
+            raise UserError(
+                f"class {name!r} has too few images to split: {len(indices)} left to hold one "
+                "out of, at least 2 are needed; add images of this class."
+            )
+        count = min(max(1, round(fraction * len(indices))), len(indices) - 1)
+        held.append(indices[torch.randperm(len(indices), generator=generator)[:count]])
+    mask = torch.zeros(len(images), dtype=torch.bool)
+    mask[torch.cat(held)] = True
+    return images.select(torch.nonzero(~mask).flatten()), images.select(
+        torch.nonzero(mask).flatten()
+    )

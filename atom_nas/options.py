@@ -1,0 +1,128 @@
+"""What a user chooses: options, each with its meaning, checked once."""
+
+import json
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self, get_args
+
+from atom_nas.condense import parse_name
+from atom_nas.errors import UserError, unknown
+from atom_nas.recipes import RECIPES
+from atom_nas.samplers import SAMPLERS
+
+CACHE = Path("~/.cache/atom_nas")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillOptions:
+    """What is condensed, and how."""
+
+    proxy: str = "atom_ipc50"
+    """The small data set that stands for the full one: <method>_ipc<images per class>."""
+    dataset: str = "digits"
+    """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
+    data_dir: Path = CACHE
+    """Where named data sets lie, or are downloaded to."""
+    recipe: str = "paper"
+    """Settings of the distillation: paper, or released (those of DataDAM's code)."""
+    steps: int | None = None
+    """Steps of the distillation; default the recipe's own on CUDA, 300 elsewhere."""
+    seed: int = 0
+    """Splits, distillation, draws and trainings depend on it."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    out: Path | None = None
+    """Folder of the results; default under runs/ (or proxies/ for distill), by what is in it."""
+
+    def __post_init__(self) -> None:
+        parse_name(self.proxy)
+        if self.recipe not in RECIPES:
+            raise unknown("recipe", self.recipe, RECIPES)
+        if self.seed < 0:
+            raise UserError(f"--seed is {self.seed}; it must be at least 0.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is int and field.name != "seed" and value < 1:
+                flag = f"--{field.name.replace('_', '-')}"
+                raise UserError(f"{flag} is {value}; it must be at least 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(DistillOptions):
+    """What is condensed, searched, confirmed and exported."""
+
+    space: str = "convnet"
+    """A search space by name, or a .py file of your own."""
+    trials: int = 40
+    """Distinct candidates that the search tries; a later call can ask for more."""
+    sampler: str = "tpe"
+    """How the search picks after its uniform start: tpe, random, brute_force, gp or nsga2."""
+    max_params: int | None = None
+    """No candidate has more parameters."""
+    max_macs: int | None = None
+    """No candidate has more multiply-adds an image."""
+    proxy_epochs: int = 10
+    """Epochs of a candidate on the proxy."""
+    full_epochs: int = 8
+    """Epochs of a candidate on the full data."""
+    audit_size: int = 30
+    """Uniformly drawn candidates that are trained on the full data, to judge the proxy."""
+    top_k: int = 3
+    """How many of the best are trained on the full data and exported."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sampler not in SAMPLERS:
+            raise unknown("sampler", self.sampler, SAMPLERS)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        parts = (Path(self.dataset).stem, Path(self.space).stem, Path(self.proxy).name)
+        return self.out or Path("runs") / f"{'-'.join(parts)}-seed{self.seed}"
+
+    @property
+    def num_uniform(self) -> int:
+        """How many candidates the search draws uniformly first: 3/4 of them, at most 30."""
+        return min(30, -(-3 * self.trials // 4))
+
+    @classmethod
+    def saved_in(cls, folder: Path) -> Self:
+        """Return the options of the last run in `folder`; UserError where there is none."""
+        try:
+            values = json.loads((folder / "options.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(
+                f"{folder} is no run folder; give that of a run with --out."
+            ) from error
+        values |= {"data_dir": Path(values["data_dir"]), "out": folder}
+        return cls(**values)
+
+
+def read_config(path: Path, kind: type[DistillOptions]) -> dict[str, Any]:
+    """Return the fields of `kind` that the TOML file at `path` sets.
+
+    Raises UserError where it is no TOML, names an option that does not exist, or gives one a value
+    of another type.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"config file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"config file {path} is not TOML: {error}.") from error
+    types = {field.name: field.type for field in fields(kind)}
+    options = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in types:
+            raise unknown(f"option in {path}", key, types)
+        allowed = get_args(types[name]) or (types[name],)
+        if Path in allowed and isinstance(value, str):
+            value = Path(value)
+        if type(value) not in (allowed if Path not in allowed else (type(Path()),)):
+            expected = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
+            raise UserError(f"{key} in {path} is {value!r}; it must be of type {expected}.")
+        options[name] = value
+    return options

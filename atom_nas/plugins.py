@@ -1,0 +1,63 @@
+"""Plug-ins: one module each, found by name in a package or by path; no registry to edit."""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from atom_nas.errors import UserError, unknown
+
+
+def available(package: str) -> dict[str, str]:
+    """Return name -> first docstring line of every public module of `package`, importing none."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations, package
+    found = {}
+    for module in pkgutil.iter_modules(spec.submodule_search_locations):
+        if not module.name.startswith("_"):
+            source = Path(spec.submodule_search_locations[0], f"{module.name}.py")
+            doc = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+            found[module.name] = doc.partition("\n")[0]
+    return found
+
+
+def load(package: str, name: str, *, kind: str, needs: tuple[str, ...]) -> ModuleType:
+    """Import the plug-in `name` of `package`, or the Python file that `name` is the path of.
+
+    Raises UserError where there is no such module, it does not import, or lacks one of `needs`.
+    """
+    if name.endswith(".py"):
+        module = _load_file(Path(name), kind)
+    elif name in (known := available(package)):
+        module = importlib.import_module(f"{package}.{name}")
+    else:
+        raise unknown(kind, name, known)
+    missing = [need for need in needs if not hasattr(module, need)]
+    if missing:
+        raise UserError(
+            f"{kind} {name!r} lacks {', '.join(missing)}; "
+            f"a {kind} is a module that defines {', '.join(needs)}."
+        )
+    return module
+
+
+def _load_file(path: Path, kind: str) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"{kind} file {str(path)!r} does not exist; give the path of a .py file.")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    module_name = f"_atom_nas_plugin_{path.stem}_{digest}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{kind} file {str(path)!r} does not import: {reason}") from error
+    return module

@@ -1,0 +1,19 @@
+"""Random real images, the same number of each class."""
+
+import torch
+from torch import Tensor
+
+from atom_nas.images import ImageSet
+
+
+def select(
+    train: ImageSet, images_per_class: int, *, seed: int, device: torch.device
+) -> Tensor:
+    """Return the positions of `images_per_class` images of each class, drawn without replacement."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.cat(
+        [
+            indices[torch.randperm(len(indices), generator=generator)[:images_per_class]]
+            for indices in train.class_indices()
+        ]
+    )

@@ -1,0 +1,175 @@
+"""What a run left in its folder, read for the report; a number that is missing is NaN."""
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atom_nas.report.audited import Audit, number, parse_audit
+
+Array = NDArray[np.float64]
+
+TRIAL_COLUMNS = frozenset(
+    ("candidate", "state", "proxy_accuracy", "num_params", "macs", "seconds", "uniform", "reason")
+)
+"""The columns of candidates.csv; the others are the fields of the architecture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One row of candidates.csv; the accuracy is a fraction."""
+
+    candidate: str
+    is_complete: bool
+    fields: dict[str, str]
+    proxy_accuracy: float
+    num_params: float
+    macs: float
+    seconds: float
+    is_uniform: bool
+    """Drawn uniformly, not picked by the optimiser."""
+    reason: str
+    """Why it failed, or empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Proxy score and full-data test accuracy of the same candidates, both finite, shape (n,)."""
+
+    scores: Array
+    truth: Array
+
+    @classmethod
+    def keep_finite(cls, pairs: Iterable[tuple[float, float]]) -> Self:
+        """Keep the pairs (score, truth) that are finite."""
+        array = np.array(list(pairs), dtype=float).reshape(-1, 2)
+        scores, truth = array[np.isfinite(array).all(axis=1)].T
+        return cls(scores=scores, truth=truth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The picture of a proxy's images, a row a class."""
+
+    name: str
+    path: Path
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """An exported architecture, in export/<rank>-<candidate>."""
+
+    rank: int
+    candidate: str
+    architecture: dict[str, Any]
+    test_accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The contents of a run folder."""
+
+    settings: dict[str, Any]
+    trials: tuple[Trial, ...]
+    """In their order."""
+    truth: dict[str, float]
+    """Test accuracy by candidate, the mean over seeds; NaN where a training diverged."""
+    sample: Points
+    """The audited candidates, a uniform draw from the space."""
+    others: Points
+    """The candidates of the search that have a truth and are not audited."""
+    audit: Audit
+    previews: tuple[Preview, ...]
+    exports: tuple[Export, ...]
+    """By rank."""
+
+
+def read_results(run: Path) -> Results:
+    """Read the files that the stages before the report wrote to `run`."""
+    audit = parse_audit(_json(run / "audit.json"))
+    audited = _rows(run / "audit.csv")
+    trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
+    truth = _truth(_rows(run / "truth.csv"))
+    names = {row["candidate"] for row in audited}
+    return Results(
+        settings=_json(run / "settings.json"),
+        trials=trials,
+        truth=truth,
+        sample=Points.keep_finite(
+            (number(row[audit.proxy]), number(row["test_accuracy"])) for row in audited
+        ),
+        others=Points.keep_finite(
+            (trial.proxy_accuracy, truth.get(trial.candidate, math.nan))
+            for trial in trials
+            if trial.candidate not in names
+        ),
+        audit=audit,
+        previews=tuple(
+            _preview(path) for path in sorted((run / "proxies").glob("*/manifest.json"))
+        ),
+        exports=tuple(
+            sorted(
+                (_export(path) for path in (run / "export").glob("[0-9]*-*/metrics.json")),
+                key=lambda export: export.rank,
+            )
+        ),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _trial(row: Mapping[str, str]) -> Trial:
+    return Trial(
+        candidate=row["candidate"],
+        is_complete=row["state"] == "COMPLETE",
+        fields={name: value for name, value in row.items() if name not in TRIAL_COLUMNS},
+        proxy_accuracy=number(row["proxy_accuracy"]),
+        num_params=number(row["num_params"]),
+        macs=number(row["macs"]),
+        seconds=number(row["seconds"]),
+        is_uniform=row["uniform"] == "1",
+        reason=row["reason"],
+    )
+
+
+def _truth(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
+    by_candidate: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        by_candidate[row["candidate"]].append(number(row["test_accuracy"]))
+    return {candidate: float(np.mean(seeds)) for candidate, seeds in by_candidate.items()}
+
+
+def _preview(manifest_path: Path) -> Preview:
+    manifest = _json(manifest_path)
+    return Preview(
+        name=manifest["proxy"],
+        path=manifest_path.with_name("preview.png"),
+        class_names=tuple(manifest.get("class_names", ())),
+    )
+
+
+def _export(metrics_path: Path) -> Export:
+    folder = metrics_path.parent
+    rank, _, candidate = folder.name.partition("-")
+    return Export(
+        rank=int(rank),
+        candidate=candidate,
+        architecture=_json(folder / "architecture.json"),
+        test_accuracy=number(_json(metrics_path).get("test_accuracy")),
+    )

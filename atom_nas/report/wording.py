@@ -1,0 +1,61 @@
+"""Numbers as words for a reader: short, with a unit, and `n/a` where there is none."""
+
+import json
+import math
+
+from atom_nas.report.audited import Interval
+
+MISSING = "n/a"
+_UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def decimal(value: float, digits: int = 2) -> str:
+    """Return a number with a true minus sign: 0.81, −0.30."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(found: Interval) -> str:
+    """Return the value and its interval: 0.81 [0.62, 0.91]."""
+    if not (math.isfinite(found.low) and math.isfinite(found.high)):
+        return decimal(found.value)
+    return f"{decimal(found.value)} [{decimal(found.low)}, {decimal(found.high)}]"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in percent, one decimal, without the sign: 84.2."""
+    return decimal(100 * fraction, 1)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the largest unit that is reached: 0.4 s, 12 s, 3.3 min."""
+    if not math.isfinite(seconds):
+        return MISSING
+    size, unit = next((u for u in _UNITS if seconds >= u[0]), (1, "s"))
+    return f"{seconds / size:.{1 if seconds < 1 else 2 if seconds < 10 * size else 4}g} {unit}"
+
+
+def quantity(count: float) -> str:
+    """Return a count with three digits: 532, 12.3 k, 1.20 M."""
+    if not math.isfinite(count):
+        return MISSING
+    power = min(3, max(0, math.floor(math.log10(max(count, 1)) / 3 + 1e-9)))
+    scaled = count / 1000**power
+    digits = 0 if power == 0 else 2 - min(2, math.floor(math.log10(scaled)))
+    return f"{scaled:.{digits}f} {('', 'k', 'M', 'G')[power]}".rstrip()
+
+
+def plain(value: object) -> str:
+    """Return a setting as text: none for null, JSON for what is nested."""
+    if isinstance(value, str):
+        return value
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text`, its middle left out where it is longer than `width`."""
+    if len(text) <= width:
+        return text
+    head = width // 2
+    return f"{text[:head]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (width - head - 1) :]}"

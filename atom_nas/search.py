@@ -1,0 +1,207 @@
+"""The search: an Optuna study over a space, on a journal that a kill cannot hurt."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from atom_nas.cost import Cost
+from atom_nas.runs import derive_seed, drop_torn_line
+from atom_nas.samplers import SAMPLERS
+from atom_nas.space import MAX_IDLE_DRAWS, Space, candidate_name, describe
+
+MAX_REPEATS = 20
+"""After so many trials in a row that repeat a candidate or break a limit, one is drawn uniformly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Upper limits on a candidate; None for no limit."""
+
+    num_params: int | None = None
+    macs: int | None = None
+
+    def excess(self, cost: Cost) -> dict[str, float]:
+        """Return for each limit by how much `cost` is above it; allowed where all are <= 0."""
+        pairs = {"num_params": (cost.num_params, self.num_params), "macs": (cost.macs, self.macs)}
+        return {k: float(value - limit) for k, (value, limit) in pairs.items() if limit is not None}
+
+    def allow(self, cost: Cost) -> bool:
+        """Say whether `cost` is within the limits."""
+        return all(value <= 0 for value in self.excess(cost).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One architecture of the search, and how it did."""
+
+    trial: int
+    name: str
+    architecture: Any
+    """None where the space could not even sample one."""
+    seed: int
+    accuracy: float | None
+    """On the validation split, trained on the proxy; a fraction. None where it failed."""
+    cost: Cost | None
+    seconds: float | None
+    is_uniform: bool
+    """Drawn uniformly, hence fit for an audit, rather than picked by the optimiser."""
+    reason: str
+    """Why it failed, or empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A study in the journal at `journal`; the same search goes on where it was killed."""
+
+    journal: Path
+    space: Space
+    evaluate: Callable[[Any, int], tuple[float, float]]
+    """From (architecture, seed) to (accuracy, seconds); raises where the candidate fails."""
+    limits: Limits
+    sampler: str
+    num_uniform: int
+    """The first so many candidates are drawn uniformly."""
+    seed: int
+
+    def run(self, num_trials: int, watch: Callable[[list[Candidate]], None]) -> list[Candidate]:
+        """Go on until `num_trials` distinct candidates were tried, and return all in order.
+
+        Ends early where nothing new can be drawn. `watch` is called with those so far, at the
+        start and after each.
+        """
+        study = self._open()
+        self._recover(study)
+        idle = 0
+
+        def after_trial(study: optuna.Study, trial: FrozenTrial) -> None:
+            nonlocal idle
+            counted = _counted(study)
+            if counted and counted[-1].number == trial.number:
+                idle = 0
+                watch([self._candidate(trial) for trial in counted])
+            else:
+                idle += 1
+            if len(counted) >= num_trials or idle >= MAX_IDLE_DRAWS:
+                study.stop()
+            study.sampler = self._sampler(study, idle)
+
+        counted = _counted(study)
+        watch([self._candidate(trial) for trial in counted])
+        if len(counted) < num_trials:
+            study.sampler = self._sampler(study, idle)
+            study.optimize(self._objective, catch=(Exception,), callbacks=[after_trial])
+        return [self._candidate(trial) for trial in _counted(study)]
+
+    def _open(self) -> optuna.Study:
+        """Open the journal, alone; what a killed writer left, a torn line or a lock, is removed."""
+        if self.journal.exists():
+            drop_torn_line(self.journal)
+            self.journal.with_name(f"{self.journal.name}.lock").unlink(missing_ok=True)
+        backend = JournalFileBackend(
+            str(self.journal), lock_obj=JournalFileOpenLock(str(self.journal))
+        )
+        return optuna.create_study(
+            storage=JournalStorage(backend),
+            study_name="search",
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+    def _recover(self, study: optuna.Study) -> None:
+        """Fail the trials that a killed process left running, and queue each once more."""
+        for trial in study.get_trials(states=(TrialState.RUNNING,)):
+            slot = _slot(study, trial.number)
+            study.set_user_attr("lost", [*_lost(study), trial.number])
+            study.enqueue_trial(trial.params, user_attrs={"slot": slot})
+            study.tell(trial.number, state=TrialState.FAIL)
+
+    def _sampler(self, study: optuna.Study, idle: int) -> optuna.samplers.BaseSampler:
+        """Return the sampler of the next trial, a function of the seed and the trials so far."""
+        is_uniform = len(_counted(study)) < self.num_uniform or idle >= MAX_REPEATS
+        slot = _slot(study, len(study.get_trials(deepcopy=False)))
+        return SAMPLERS["random" if is_uniform else self.sampler](
+            derive_seed(self.seed, "sampler", slot)
+        )
+
+    def _objective(self, trial: optuna.Trial) -> float:
+        counted = _counted(trial.study)
+        slot = trial.user_attrs.get("slot", _slot(trial.study, trial.number))
+        seed = derive_seed(self.seed, "candidate", slot)
+        trial.set_user_attr("seed", seed)
+        trial.set_user_attr("uniform", len(counted) < self.num_uniform)
+        try:
+            architecture = self.space.sample(trial)
+            name = candidate_name(architecture)
+            twin = next((t for t in counted if t.user_attrs.get("candidate") == name), None)
+            if twin is not None:
+                return _repeat(trial, twin)
+            trial.set_user_attr("candidate", name)
+            trial.set_user_attr("architecture", describe(architecture))
+            cost = self.space.cost(architecture)
+            trial.set_user_attr("cost", asdict(cost))
+            for key, excess in self.limits.excess(cost).items():
+                trial.set_constraint(key, excess)
+            if not self.limits.allow(cost):
+                trial.set_user_attr("uncounted", "above a limit")
+                raise optuna.TrialPruned
+            accuracy, seconds = self.evaluate(architecture, seed)
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr("reason", " ".join(str(error).split()))
+            raise
+        trial.set_user_attr("seconds", seconds)
+        return accuracy
+
+    def _candidate(self, trial: FrozenTrial) -> Candidate:
+        attrs = trial.user_attrs
+        return Candidate(
+            trial=trial.number,
+            name=attrs.get("candidate", ""),
+            architecture=self.space.restore(attrs["architecture"])
+            if "architecture" in attrs
+            else None,
+            seed=attrs["seed"],
+            accuracy=trial.value if trial.state == TrialState.COMPLETE else None,
+            cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
+            seconds=attrs.get("seconds"),
+            is_uniform=attrs["uniform"],
+            reason=attrs.get("reason", ""),
+        )
+
+
+def _repeat(trial: optuna.Trial, twin: FrozenTrial) -> float:
+    """Give `trial` the value of the `twin` with the same architecture, which trained already."""
+    trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
+    if twin.value is None:
+        raise optuna.TrialPruned
+    return twin.value
+
+
+def _counted(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the finished trials that tried a candidate of their own."""
+    lost = _lost(study)
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished()
+        and trial.number not in lost
+        and "uncounted" not in trial.user_attrs
+    ]
+
+
+def _lost(study: optuna.Study) -> list[int]:
+    """Return the numbers of the trials that a kill interrupted."""
+    numbers: list[int] = study.user_attrs.get("lost", [])
+    return numbers
+
+
+def _slot(study: optuna.Study, number: int) -> int:
+    """Return the number that the trial `number` would have, had no trial been lost."""
+    return number - sum(lost < number for lost in _lost(study))

@@ -1,0 +1,483 @@
+import importlib.util
+import json
+import logging
+import os
+import runpy
+import subprocess
+import sys
+import warnings
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import nn
+
+from atom_nas import export, graphs
+from atom_nas.errors import UserError
+from atom_nas.export import Trained, export_model
+from atom_nas.images import Normalization
+from atom_nas.portable import portable_source
+from search_spaces import convnet, mobile
+
+HAS_ONNX = all(importlib.util.find_spec(name) for name in graphs.ONNX_PACKAGES)
+needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra `export`")
+GREY, RGB = (1, 8, 8), (3, 32, 32)
+METRICS = {"test_accuracy": 0.75, "num_params": 1234, "macs": 5678, "loss": float("nan")}
+
+SOURCES = {
+    *("model.py", "architecture.json", "weights.safetensors", "preprocessing.json"),
+    *("metrics.json", "verification.json", "README.md"),
+}
+
+CONVNETS = {
+    "batch": (GREY, {"norm": "batch", "pooling": "avg"}),
+    "layer": (GREY, {"norm": "layer", "pooling": "none"}),
+    "group": (RGB, {"norm": "group", "pooling": "max"}),
+    "none": (RGB, {"norm": "none", "pooling": "avg"}),
+}
+
+
+def convnet_of(**fields):
+    defaults = {"width": 32, "depth": 2, "activation": "relu", "norm": "batch", "pooling": "avg"}
+    return convnet.Architecture(**(defaults | fields))
+
+
+def make_trained(space, architecture, image_shape, class_names=("cat", "dog", "newt", "owl")):
+    """A net whose logits depend on its input and whose running statistics are not fresh."""
+    torch.manual_seed(0)
+    net = space.build(architecture, image_shape, len(class_names))
+    with torch.no_grad():
+        for _ in range(20):
+            net(torch.randn(8, *image_shape) + 0.5)
+    channels = range(image_shape[0])
+    return Trained(
+        space_source=Path(space.__file__),
+        architecture=architecture,
+        net=net,
+        image_shape=image_shape,
+        class_names=class_names,
+        normalization=Normalization(
+            mean=tuple(0.3 + 0.1 * c for c in channels), std=tuple(0.2 + 0.01 * c for c in channels)
+        ),
+    )
+
+
+def expected_logits(trained, pixels):
+    with torch.no_grad():
+        return trained.net.eval()(trained.normalization(pixels))
+
+
+def random_pixels(batch, image_shape):
+    generator = torch.Generator().manual_seed(7)
+    noise = torch.randint(256, (batch, *image_shape), generator=generator)
+    brightness = torch.linspace(1, 0.1, batch)[:, None, None, None]
+    return (noise * brightness).to(torch.uint8)
+
+
+def load_source(folder):
+    return runpy.run_path(str(folder / "model.py"))
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def only_source(monkeypatch):
+    monkeypatch.setattr(export, "FORMATS", {})
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make_trained(convnet, convnet_of(depth=1), GREY)
+
+
+@pytest.fixture(scope="module", params=[*CONVNETS, "mobile"])
+def exported(request, tmp_path_factory):
+    if request.param == "mobile":
+        choice = {name: allowed[-1] for name, allowed in mobile.CHOICES.items()}
+        smallest = {"width": 0.5, "depth_1": 1, "depth_2": 2, "depth_3": 1, "expansion": 2}
+        trained = make_trained(mobile, mobile.Architecture(**(choice | smallest)), RGB)
+    else:
+        image_shape, fields = CONVNETS[request.param]
+        trained = make_trained(convnet, convnet_of(**fields), image_shape)
+    folder = tmp_path_factory.mktemp("exports") / "nested" / request.param
+    return trained, export_model(trained, folder, metrics=METRICS)
+
+
+def test_folder_is_whole_and_verified(exported):
+    trained, folder = exported
+    graph_names = {"model.pt2"} | ({"model.onnx"} if HAS_ONNX else set())
+    assert {path.name for path in folder.iterdir()} == SOURCES | graph_names
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    found = read_json(folder / "verification.json")
+    for name in {"model.py", *graph_names}:
+        check = found["files"][name]
+        assert check["max_abs_difference"] <= found["tolerance"] * check["max_abs_logit"]
+    assert read_json(folder / "architecture.json") == asdict(trained.architecture)
+    assert read_json(folder / "metrics.json") == METRICS | {"loss": None}
+    preprocessing = read_json(folder / "preprocessing.json")
+    assert preprocessing["image_shape"] == list(trained.image_shape)
+    assert preprocessing["class_names"] == list(trained.class_names)
+    assert preprocessing["mean"] == list(trained.normalization.mean)
+    assert preprocessing["std"] == list(trained.normalization.std)
+    assert preprocessing["resize"]
+
+
+def test_source_and_weights_give_the_logits_of_the_net(exported):
+    trained, folder = exported
+    module = load_source(folder)
+    pixels = random_pixels(5, trained.image_shape)
+    model = module["load_model"]()
+    assert not model.training
+    expected = expected_logits(trained, pixels)
+    assert expected.std(0).max() > 1e-3, "the net ignores its input"
+    torch.testing.assert_close(module["preprocess"](pixels), trained.normalization(pixels))
+    torch.testing.assert_close(model(module["preprocess"](pixels)), expected)
+    assert module["CLASS_NAMES"] == trained.class_names
+    other = module["build"](module["load_architecture"](), (2, 16, 16), 7)
+    assert other(torch.zeros(2, 2, 16, 16)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_pt2_gives_the_logits_of_the_net(exported, batch):
+    trained, folder = exported
+    extra = {"preprocessing.json": ""}
+    program = torch.export.load(folder / "model.pt2", extra_files=extra)
+    pixels = random_pixels(batch, trained.image_shape)
+    found = program.module()(trained.normalization(pixels))
+    torch.testing.assert_close(found, expected_logits(trained, pixels))
+    assert json.loads(extra["preprocessing.json"]) == read_json(folder / "preprocessing.json")
+
+
+@needs_onnx
+@pytest.mark.parametrize("batch", [1, 5])
+def test_onnx_gives_the_logits_of_the_net(exported, batch):
+    trained, folder = exported
+    session = importlib.import_module("onnxruntime").InferenceSession(folder / "model.onnx")
+    pixels = random_pixels(batch, trained.image_shape)
+    (found,) = session.run(["logits"], {"images": trained.normalization(pixels).numpy()})
+    torch.testing.assert_close(
+        torch.from_numpy(found), expected_logits(trained, pixels), atol=1e-4, rtol=1e-4
+    )
+    carried = json.loads(session.get_modelmeta().custom_metadata_map["preprocessing"])
+    assert carried == read_json(folder / "preprocessing.json")
+
+
+def test_readme_names_only_what_is_there(exported):
+    _, folder = exported
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert ("onnx" in text) == HAS_ONNX
+    assert ("torchvision" in text) == (folder.name == "mobile")
+    assert "safetensors, torch" in text
+    assert "atom_nas" not in text
+    assert len(text.strip().splitlines()) <= 6
+
+
+def test_source_is_the_space_verbatim_and_imports_nothing_of_this_package(exported):
+    trained, folder = exported
+    source = (folder / "model.py").read_bytes()
+    assert source.startswith(trained.space_source.read_bytes())
+    assert b"atom_nas" not in source
+
+
+@pytest.mark.parametrize("image_shape", [GREY, (3, 12, 16)])
+def test_command_line_classifies_pictures_without_this_package(image_shape, tmp_path, only_source):
+    trained = make_trained(convnet, convnet_of(depth=1), image_shape)
+    folder = export_model(trained, tmp_path / "best", metrics={})
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    for name in ("atom_nas", "search_spaces", "numpy" if image_shape == GREY else "scipy"):
+        (blocked / f"{name}.py").write_text(f"raise ImportError('{name} was imported')")
+    channels = image_shape[0]
+    pixels = random_pixels(1, image_shape)
+    picture = pixels[0].permute(1, 2, 0).numpy()
+    Image.fromarray(picture[:, :, 0] if channels == 1 else picture).save(tmp_path / "a.png")
+    noise = np.random.default_rng(0).integers(256, (90, 70, 4), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+
+    def classify(*names):
+        return subprocess.run(
+            [sys.executable, folder / "model.py", *(tmp_path / name for name in names)],
+            cwd="/",
+            env={"PATH": os.defpath, "PYTHONPATH": str(blocked), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    good = classify("a.png", "large.png")
+    assert good.returncode == 0, good.stderr
+    assert good.stderr == ""
+    shares = expected_logits(trained, pixels)[0].softmax(0)
+    best = ", ".join(
+        f"{trained.class_names[i]} {shares[i]:.1%}" for i in shares.argsort(descending=True)[:3]
+    )
+    first, second = good.stdout.splitlines()
+    assert first == f"{tmp_path / 'a.png'}: {best}"
+    assert second.startswith(f"{tmp_path / 'large.png'}: ")
+    assert second.count("%") == 3
+
+    if image_shape == GREY:
+        bad = classify("broken.png")
+        assert bad.returncode == 2
+        assert "broken.png: cannot identify" in bad.stderr
+        assert "Traceback" not in bad.stderr
+
+
+def test_picture_is_cropped_at_its_centre(tmp_path, small, only_source):
+    module = load_source(export_model(small, tmp_path / "best", metrics={}))
+    wide = np.zeros((8, 24), dtype=np.uint8)
+    wide[:, 8:16] = random_pixels(1, GREY)[0, 0].numpy()
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    found = module["read_picture"](tmp_path / "wide.png")
+    assert torch.equal(found, random_pixels(1, GREY)[0])
+
+
+def test_deep_pictures_and_other_channels_are_refused(tmp_path, small, only_source):
+    Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    module = load_source(export_model(small, tmp_path / "best", metrics={}))
+    with pytest.raises(ValueError, match="8 bits"):
+        module["read_picture"](tmp_path / "deep.png")
+    trained = make_trained(convnet, convnet_of(depth=1), (2, 8, 8))
+    module = load_source(export_model(trained, tmp_path / "two", metrics={}))
+    with pytest.raises(ValueError, match="2 channels"):
+        module["read_picture"](tmp_path / "deep.png")
+
+
+def test_net_random_state_warnings_and_logging_are_left_alone(tmp_path, capfd):
+    trained = make_trained(convnet, convnet_of(depth=1), GREY)
+    net = trained.net.train().to(torch.bfloat16, memory_format=torch.channels_last)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    state = torch.get_rng_state()
+    capfd.readouterr()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        folder = export_model(trained, tmp_path / "best", metrics={})
+    out, err = capfd.readouterr()
+    assert (out, err, [str(warning.message) for warning in caught]) == ("", "", [])
+    assert logging.root.manager.disable == logging.NOTSET
+    assert torch.equal(torch.get_rng_state(), state)
+    assert net.training
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert net[0].weight.is_contiguous(memory_format=torch.channels_last)
+    for name, tensor in net.state_dict().items():
+        assert tensor.dtype == before[name].dtype
+        assert torch.equal(tensor, before[name])
+    weights = safetensors.torch.load_file(folder / "weights.safetensors")
+    assert weights["0.weight"].dtype == torch.float32
+    assert torch.equal(weights["0.weight"], before["0.weight"].float())
+
+
+def test_the_same_export_is_kept_and_a_changed_one_replaced(tmp_path, small, only_source):
+    folder = export_model(small, tmp_path / "best", metrics={"test_accuracy": 0.5})
+    (folder / "note.txt").write_text("kept with the folder")
+    stamp = (folder / "verification.json").stat().st_mtime_ns
+    export_model(small, folder, metrics={"test_accuracy": 0.5})
+    assert (folder / "note.txt").exists()
+    assert (folder / "verification.json").stat().st_mtime_ns == stamp
+    export_model(small, folder, metrics={"test_accuracy": 0.6})
+    assert not (folder / "note.txt").exists()
+    assert read_json(folder / "metrics.json") == {"test_accuracy": 0.6}
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_an_export_made_without_onnx_is_completed_when_onnx_is_there(tmp_path, small, monkeypatch):
+    kept = {"model.onnx": graphs.Format(write=graphs._write_onnx, load=lambda path: small.net)}
+    monkeypatch.setattr(export, "FORMATS", kept)
+    with monkeypatch.context() as without:
+        without.setattr(graphs, "ONNX_PACKAGES", ("no_such_package",))
+        folder = export_model(small, tmp_path / "best", metrics={})
+        reason = read_json(folder / "verification.json")["files"]["model.onnx"]["skipped"]
+        assert "no_such_package" in reason
+        assert "pip install" in reason
+        assert not (folder / "model.onnx").exists()
+        assert "onnx" not in (folder / "README.md").read_text(encoding="utf-8")
+    written = graphs.Format(
+        write=lambda net, images, text, path: path.write_text("graph"),
+        load=lambda path: small.net.eval(),
+    )
+    monkeypatch.setattr(export, "FORMATS", {"model.onnx": written})
+    monkeypatch.setattr(export, "missing_packages", lambda: [])
+    export_model(small, folder, metrics={})
+    assert (folder / "model.onnx").exists()
+    (folder / "model.onnx").unlink()
+    export_model(small, folder, metrics={})
+    assert (folder / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("had_one", [False, True])
+def test_interrupted_export_leaves_what_was_there(tmp_path, small, monkeypatch, error, had_one):
+    folder = tmp_path / "best"
+    monkeypatch.setattr(export, "FORMATS", {})
+    if had_one:
+        export_model(small, folder, metrics={"test_accuracy": 0.5})
+
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(export, "FORMATS", {"model.pt2": graphs.Format(write=stop, load=stop)})
+    with pytest.raises(error):
+        export_model(small, folder, metrics={"test_accuracy": 0.6})
+    assert [path.name for path in tmp_path.iterdir()] == (["best"] if had_one else [])
+    if had_one:
+        assert read_json(folder / "metrics.json") == {"test_accuracy": 0.5}
+
+
+def test_remains_of_a_killed_export_are_cleared(tmp_path, small, only_source):
+    remains = tmp_path / ".best.partial"
+    remains.mkdir()
+    (remains / "junk").write_text("half")
+    folder = export_model(small, tmp_path / "best", metrics={})
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    assert not (folder / "junk").exists()
+
+
+def truncate(data):
+    return data[: len(data) // 2]
+
+
+def shift_one_weight(data):
+    tensors = safetensors.torch.load(data)
+    tensors["0.weight"][0, 0, 0, 0] += 0.1
+    return safetensors.torch.save(tensors)
+
+
+def drop_one_weight(data):
+    tensors = safetensors.torch.load(data)
+    del tensors["0.weight"]
+    return safetensors.torch.save(tensors)
+
+
+@pytest.mark.parametrize("corrupt", [truncate, shift_one_weight, drop_one_weight])
+def test_wrong_weights_are_found(tmp_path, small, monkeypatch, only_source, corrupt):
+    write = export.write_atomically
+
+    def write_corrupted(path, data):
+        write(path, corrupt(data) if path.suffix == ".safetensors" else data)
+
+    monkeypatch.setattr(export, "write_atomically", write_corrupted)
+    with pytest.raises(RuntimeError, match=r"model\.py"):
+        export_model(small, tmp_path / "best", metrics={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.pt2", pytest.param("model.onnx", marks=needs_onnx)])
+@pytest.mark.parametrize("wrong", ["weights", "bytes", "nan"])
+def test_wrong_graph_is_found(tmp_path, small, monkeypatch, name, wrong):
+    real = graphs.FORMATS[name]
+
+    def write(net, images, preprocessing, path):
+        other = torch.nn.Sequential(*net)
+        if wrong == "bytes":
+            path.write_bytes(b"no graph")
+            return
+        scale = 1.001 if wrong == "weights" else float("nan")
+        last = nn.Linear(net[-1].in_features, net[-1].out_features)
+        last.load_state_dict({key: scale * value for key, value in net[-1].state_dict().items()})
+        other[-1] = last
+        real.write(other, images, preprocessing, path)
+
+    monkeypatch.setattr(export, "FORMATS", {name: replace(real, write=write)})
+    with pytest.raises(RuntimeError, match=name.replace(".", r"\.")):
+        export_model(small, tmp_path / "best", metrics={})
+    assert list(tmp_path.iterdir()) == []
+
+
+SPACE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    widths: tuple[tuple[int, ...], ...]
+
+
+def sample(trial):
+    return Architecture(((3,),))
+
+
+class Net(nn.Module):
+    def __init__(self, architecture, image_shape, num_classes):
+        super().__init__()
+        assert hash(architecture)
+        (width,), = architecture.widths
+        self.first = nn.Linear(image_shape[0], width)
+        self.last = nn.Linear(width, num_classes)
+        self.tied = self.last
+
+    def forward(self, images):
+        {body}
+        return self.tied(self.first(images.mean((2, 3))))
+
+
+def build(architecture, image_shape, num_classes):
+    return Net(architecture, image_shape, num_classes)
+"""
+
+
+def trained_of_source(tmp_path, source):
+    path = tmp_path / "own.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("own", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["own"] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules["own"]
+    return make_trained(module, module.Architecture(((3,),)), GREY)
+
+
+def test_nested_tuples_and_tied_weights_come_back(tmp_path):
+    trained = trained_of_source(tmp_path, SPACE.replace("{body}", ""))
+    folder = export_model(trained, tmp_path / "best", metrics={})
+    module = load_source(folder)
+    assert asdict(module["load_architecture"]()) == {"widths": ((3,),)}
+    model = module["load_model"]()
+    assert model.tied.weight is model.last.weight
+    checks = read_json(folder / "verification.json")["files"]
+    assert all("max_abs_difference" in checks[name] for name in ("model.py", "model.pt2"))
+
+
+@pytest.mark.parametrize(
+    "body", ["assert images.sum() != 12345", "images = images.view(len(images.tolist()), 1, 8, 8)"]
+)
+def test_net_that_is_no_graph_is_exported_as_source(tmp_path, body, capfd):
+    trained = trained_of_source(tmp_path, SPACE.replace("{body}", body))
+    folder = export_model(trained, tmp_path / "best", metrics={})
+    assert capfd.readouterr() == ("", "")
+    checks = read_json(folder / "verification.json")["files"]
+    assert checks["model.pt2"]["skipped"]
+    assert not (folder / "model.pt2").exists()
+    assert (folder / "model.onnx").exists() == ("max_abs_difference" in checks["model.onnx"])
+    assert load_source(folder)["load_model"]()(torch.zeros(2, *GREY)).shape == (2, 4)
+
+
+def test_space_that_uses_a_name_of_the_export_is_refused(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("def preprocess(x):\n    return x\n\nCLASS_NAMES: tuple = ()\n")
+    with pytest.raises(UserError, match=r"own\.py defines CLASS_NAMES, preprocess"):
+        portable_source(path)
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_foreign_folder_is_left_alone(tmp_path, small, is_file, only_source):
+    target = tmp_path / "best"
+    mine = target if is_file else target / "thesis.tex"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("years of work")
+    with pytest.raises(UserError, match="not an export"):
+        export_model(small, target, metrics={})
+    assert mine.read_text() == "years of work"
