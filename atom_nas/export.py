@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from atom_nas.errors import UserError
-from atom_nas.graphs import FORMATS, Predict, missing_packages
+from atom_nas.graphs import FORMATS, Predict, missing_packages, trace
 from atom_nas.images import Normalization
 from atom_nas.portable import portable_source, readme
 from atom_nas.runs import write_atomically, write_json
 
 TOLERANCE = 1e-4
-EXPORTED_BATCH, CHECKED_BATCHES = 2, (1, 3)
+CHECKED_BATCHES = (1, 3)
+
+Check = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,16 @@ def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object
         net = _portable_copy(trained.net)
         _write_sources(trained, net, partial, metrics)
         if not _is_exported(folder, partial):
-            verification = _write_graphs(trained, net, partial)
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                skipped = _write_graphs(net, trained.image_shape, partial)
+                files = _verify_files(trained, net, partial)
+            verification = {
+                "tools": _tools(),
+                "tolerance": TOLERANCE,
+                "batch_sizes": CHECKED_BATCHES,
+                "files": files,
+                "skipped": skipped,
+            }
             write_atomically(partial / "README.md", readme(folder.name, partial))
             write_json(partial / "verification.json", verification)
             shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +100,10 @@ def _portable_copy(net: nn.Module) -> nn.Module:
 def _write_sources(
     trained: Trained, net: nn.Module, folder: Path, metrics: Mapping[str, object]
 ) -> None:
-    weights = {name: tensor.clone().contiguous() for name, tensor in net.state_dict().items()}
+    weights = {  # safetensors takes no tensors that share memory
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in net.state_dict().items()
+    }
     preprocessing = {
         "image_shape": trained.image_shape,
         "layout": "(batch, channels, height, width); 3 channels are RGB, 1 is grey",
@@ -115,9 +129,7 @@ def _is_exported(folder: Path, partial: Path) -> bool:
     return (
         len(same) == len(sources)
         and found["tools"] == _tools()
-        and all(
-            "skipped" in how or (folder / name).exists() for name, how in found["files"].items()
-        )
+        and all((folder / name).exists() for name in found["files"])
     )
 
 
@@ -125,39 +137,49 @@ def _tools() -> dict[str, object]:
     return {"torch": torch.__version__, "missing": missing_packages()}
 
 
-def _write_graphs(trained: Trained, net: nn.Module, folder: Path) -> dict[str, object]:
-    example = torch.zeros(EXPORTED_BATCH, *trained.image_shape)
+def _write_graphs(
+    net: nn.Module, image_shape: tuple[int, int, int], folder: Path
+) -> dict[str, str]:
+    """Write what can be written and return name -> reason of what cannot."""
     preprocessing = (folder / "preprocessing.json").read_text(encoding="utf-8")
+    try:
+        program = trace(net, image_shape)
+    except Exception as error:  # whatever the Python of a user's net leads to
+        return dict.fromkeys(FORMATS, _reason(error))
+    skipped = {}
+    for name, graph in FORMATS.items():
+        try:
+            graph.write(program, preprocessing, folder / name)
+        except OSError:
+            raise
+        except Exception as error:
+            (folder / name).unlink(missing_ok=True)
+            skipped[name] = _reason(error)
+    return skipped
+
+
+def _reason(error: Exception) -> str:
+    return shorten(f"{type(error).__name__}: {error}", 300)
+
+
+def _verify_files(trained: Trained, net: nn.Module, folder: Path) -> dict[str, Check]:
     generator = torch.Generator().manual_seed(0)
     pixels = [
         torch.randint(256, (batch, *trained.image_shape), dtype=torch.uint8, generator=generator)
         for batch in CHECKED_BATCHES
     ]
     images = [trained.normalization(batch) for batch in pixels]
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        logits = [net(batch) for batch in images]
-        files = {"model.py": _verify(folder / "model.py", _load_source, pixels, logits)}
-        for name, graph in FORMATS.items():
-            try:
-                graph.write(net, example, preprocessing, folder / name)
-            except OSError:
-                raise
-            except Exception as error:
-                (folder / name).unlink(missing_ok=True)
-                files[name] = {"skipped": shorten(f"{type(error).__name__}: {error}", 300)}
-            else:
-                files[name] = _verify(folder / name, graph.load, images, logits)
-    return {
-        "tools": _tools(),
-        "tolerance": TOLERANCE,
-        "batch_sizes": CHECKED_BATCHES,
-        "files": files,
-    }
+    logits = [net(batch) for batch in images]
+    files = {"model.py": _verify(folder / "model.py", _load_source, pixels, logits)}
+    for name, graph in FORMATS.items():
+        if (folder / name).exists():
+            files[name] = _verify(folder / name, graph.load, images, logits)
+    return files
 
 
 def _verify(
     path: Path, load: Callable[[Path], Predict], inputs: list[Tensor], logits: list[Tensor]
-) -> dict[str, object]:
+) -> Check:
     expected = torch.cat(logits)
     try:
         predict = load(path)

@@ -9,13 +9,13 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim
+from torch.export import Dim, ExportedProgram
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 BATCH = ({0: Dim("batch")},)
@@ -27,9 +27,10 @@ Predict = Callable[[Tensor], Tensor]
 class Format:
     """How a graph is written and loaded."""
 
-    write: Callable[[nn.Module, Tensor, str, Path], None]
-    """(net, images of a batch of at least 2, preprocessing as text to carry along, path)."""
+    write: Callable[[ExportedProgram, str, Path], None]
+    """(program, preprocessing as a text to carry along, path)."""
     load: Callable[[Path], Predict]
+    """(path)."""
 
 
 def missing_packages() -> list[str]:
@@ -37,10 +38,20 @@ def missing_packages() -> list[str]:
     return [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
 
 
-def _write_pt2(net: nn.Module, images: Tensor, preprocessing: str, path: Path) -> None:
+def trace(net: nn.Module, image_shape: tuple[int, int, int]) -> ExportedProgram:
+    """Return `net`, which is in evaluation mode, as a graph for any batch of images.
+
+    Raises what torch.export raises where the Python of `net` depends on the images' values or on
+    the batch size.
+    """
+    images = torch.zeros(2, *image_shape)  # torch.export would take a batch of 1 as a constant
+    with _quiet():
+        return torch.export.export(net, (images,), dynamic_shapes=BATCH)
+
+
+def _write_pt2(program: ExportedProgram, preprocessing: str, path: Path) -> None:
     buffer = io.BytesIO()
     with _quiet():
-        program = torch.export.export(net, (images,), dynamic_shapes=BATCH)
         torch.export.save(program, buffer, extra_files={"preprocessing.json": preprocessing})
     path.write_bytes(buffer.getvalue())
 
@@ -50,24 +61,23 @@ def _load_pt2(path: Path) -> Predict:
     return predict
 
 
-def _write_onnx(net: nn.Module, images: Tensor, preprocessing: str, path: Path) -> None:
+def _write_onnx(program: ExportedProgram, preprocessing: str, path: Path) -> None:
     if missing := missing_packages():
         raise ModuleNotFoundError(
             f"{', '.join(missing)} not installed; pip install 'atom-nas[export]'"
         )
     with _quiet():
-        program = torch.onnx.export(
-            net,
-            (images,),
+        graph = torch.onnx.export(
+            program,
             input_names=["images"],
             output_names=["logits"],
             dynamic_shapes=BATCH,
             dynamo=True,
             verbose=False,
         )
-    assert program is not None
-    program.model.metadata_props["preprocessing"] = preprocessing
-    program.save(path)
+    assert graph is not None
+    graph.model.metadata_props["preprocessing"] = preprocessing
+    graph.save(path)
 
 
 def _load_onnx(path: Path) -> Predict:
@@ -94,7 +104,8 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        sink = io.StringIO()
+        with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
             warnings.simplefilter("ignore")
             yield
     finally:

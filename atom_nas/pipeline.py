@@ -30,8 +30,12 @@ from atom_nas.space import Space, candidate_name, draw_uniformly, load_space
 from atom_nas.train import Training
 from atom_nas.truth import Truth
 
-DEFAULT_STEPS = 300
-"""Of a distillation where there is no GPU."""
+SMALL_STEPS = 300
+"""Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
+
+EPOCHS = {"cuda": (30, 30)}
+SMALL_EPOCHS = (8, 6)
+"""Default epochs of a candidate on (proxy, full data), where there is no GPU."""
 
 
 def condensation(
@@ -43,7 +47,7 @@ def condensation(
     if is_distilled(method):
         recipe = RECIPES[options.recipe](dataset, images_per_class)
         if options.steps or device.type != "cuda":
-            recipe = replace(recipe, steps=options.steps or DEFAULT_STEPS)
+            recipe = replace(recipe, steps=options.steps or SMALL_STEPS)
     return Condensation(
         dataset=dataset,
         method=method,
@@ -168,7 +172,6 @@ class Pipeline:
                 "num_params": best.cost.num_params,
                 "macs": best.cost.macs,
                 "full_seconds": seconds,
-                "full_epochs": self.options.full_epochs,
                 "seed": best.seed,
             }
             folder = self.folder / "export" / f"{rank}-{best.name}"
@@ -244,6 +247,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
+    defaults = EPOCHS.get(device.type, SMALL_EPOCHS)
+    proxy_epochs = options.proxy_epochs or defaults[0]
+    full_epochs = options.full_epochs or defaults[1]
     settings = {
         **job.identity,
         "space": space.name,
@@ -251,13 +257,13 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "sampler": options.sampler,
         "max_params": options.max_params,
         "max_macs": options.max_macs,
-        "proxy_epochs": options.proxy_epochs,
-        "full_epochs": options.full_epochs,
+        "proxy_epochs": proxy_epochs,
+        "full_epochs": full_epochs,
     }
     with open_run(options.folder, settings) as folder:
         write_json(folder / "options.json", options)
-        proxy_training = Training(epochs=options.proxy_epochs, flip=dataset.flip)
-        full_training = Training(epochs=options.full_epochs, flip=dataset.flip)
+        proxy_training = Training(epochs=proxy_epochs, flip=dataset.flip)
+        full_training = Training(epochs=full_epochs, flip=dataset.flip)
         on = {"space": space, "dataset": dataset, "device": device}
         yield Pipeline(
             options=options,

@@ -25,8 +25,8 @@ class Training:
     """Passes over the training images."""
     flip: bool
     """Mirror half of the images."""
-    batch_size: int = 32
-    learning_rate: float = 0.05
+    batch_size: int = 64
+    learning_rate: float = 0.1
     """The peak of the one-cycle schedule."""
     momentum: float = 0.9
     weight_decay: float = 5e-4

@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 INK, GREY, PALE, ACCENT, WARNING = "#1f2933", "#6b7680", "#e9edf0", "#0072b2", "#d55e00"
 """Accent and warning are the blue and the vermilion of Okabe and Ito, safe for colour-blind."""
 
+NAME_WIDTH = 20
+"""Letters of an estimator's name in a figure; the middle of a longer one is left out."""
+
 STYLE: dict[str, Any] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",

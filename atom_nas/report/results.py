@@ -69,6 +69,8 @@ class Export:
 
     rank: int
     candidate: str
+    folder: str
+    """Relative to the run folder."""
     architecture: dict[str, Any]
     test_accuracy: float
 
@@ -170,6 +172,7 @@ def _export(metrics_path: Path) -> Export:
     return Export(
         rank=int(rank),
         candidate=candidate,
+        folder=f"export/{folder.name}",
         architecture=_json(folder / "architecture.json"),
         test_accuracy=number(_json(metrics_path).get("test_accuracy")),
     )

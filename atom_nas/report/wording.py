@@ -6,21 +6,22 @@ import math
 from atom_nas.report.audited import Interval
 
 MISSING = "n/a"
+RHO = "\N{GREEK SMALL LETTER RHO}"
 _UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def decimal(value: float, digits: int = 2) -> str:
-    """Return a number with a true minus sign: 0.81, −0.30."""
+    """Return a number with so many digits after the point and a true minus sign."""
     if not math.isfinite(value):
         return MISSING
     return f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def interval(found: Interval) -> str:
-    """Return the value and its interval: 0.81 [0.62, 0.91]."""
+    """Return the value and its interval: 0.81 (0.62 to 0.91)."""
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
         return decimal(found.value)
-    return f"{decimal(found.value)} [{decimal(found.low)}, {decimal(found.high)}]"
+    return f"{decimal(found.value)} ({decimal(found.low)} to {decimal(found.high)})"
 
 
 def percent(fraction: float) -> str:
@@ -28,12 +29,21 @@ def percent(fraction: float) -> str:
     return decimal(100 * fraction, 1)
 
 
+def top_found(overlap: float, k: float) -> str:
+    """Return a share of k as a count: 3 of 5 (2.5 of 5 where ties leave it open)."""
+    if not (math.isfinite(overlap) and math.isfinite(k)):
+        return MISSING
+    return f"{round(overlap * k, 1):g} of {k:g}"
+
+
 def duration(seconds: float) -> str:
-    """Return a time in the largest unit that is reached: 0.4 s, 12 s, 3.3 min."""
+    """Return a time in the largest unit that is reached: 0.4 s, 3.3 min, 12 h."""
     if not math.isfinite(seconds):
         return MISSING
-    size, unit = next((u for u in _UNITS if seconds >= u[0]), (1, "s"))
-    return f"{seconds / size:.{1 if seconds < 1 else 2 if seconds < 10 * size else 4}g} {unit}"
+    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), (1, "s"))
+    scaled = seconds / size
+    digits = 1 if scaled < 1 else 2
+    return f"{scaled:.{digits}g} {unit}" if scaled < 10 else f"{scaled:.0f} {unit}"
 
 
 def quantity(count: float) -> str:

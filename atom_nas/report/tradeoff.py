@@ -1,6 +1,7 @@
 """Correlation against cost, one point an estimator: the picture of the project."""
 
 import math
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import matplotlib.patheffects
@@ -10,17 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from atom_nas.report.audited import Estimator
-from atom_nas.report.drawing import ACCENT, GREY, INK, new_figure
-from atom_nas.report.results import Results
-from atom_nas.report.wording import duration, shorten
+from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, new_figure
+from atom_nas.report.results import Array, Results
+from atom_nas.report.wording import RHO, duration, shorten
 
-COARSE = (*(10.0**power for power in range(-4, 2)), 60, 600, 3600, 36_000)
-COARSE = (*COARSE, *(86_400 * 10.0**power for power in range(1, 5)))
-FINE = (*COARSE, 3, 30, 180, 1800, 10_800, 86_400)
+COARSE = (
+    *(10.0**power for power in range(-4, 2)),
+    *(60, 600, 3600, 36_000),
+    *(86_400 * 10.0**power for power in range(1, 5)),
+)
+FINE = (*COARSE, 3, 180, 10_800, 86_400)
 """Seconds that the axis is marked at: the fine ones where six or fewer of them are in view."""
 
-LETTER, LINE = 5.6, 11.0
-"""Width of a letter and height of a line of a name, in points."""
+LETTER, LINE, GAP = 5.6, 11.0, 8
+"""Width of a letter, height of a line, and distance of a name from its point, in points."""
 
 
 def cost_vs_correlation(results: Results) -> Figure:
@@ -59,7 +63,7 @@ def cost_vs_correlation(results: Results) -> Figure:
             color=GREY,
         )
     axes.set_xlabel(f"Time to score {audit.n} candidates, condensation included")
-    axes.set_ylabel("Spearman ρ with full-data accuracy")
+    axes.set_ylabel(f"Spearman's {RHO} with full-data accuracy")
     _write_names(figure, axes, places, audit.proxy)
     return figure
 
@@ -87,39 +91,44 @@ def _write_names(
 ) -> None:
     """Write each name near its point, where it covers the least of points, bars and names."""
     figure.draw_without_rendering()
-    scale = 72 / figure.dpi
-    to_points = axes.transData.transform
-    frame = Bbox(axes.get_window_extent().get_points() * scale)
-    dots = {rival: to_points(place) * scale for rival, place in places.items()}
-    taken = [(Bbox([dot - 6, dot + 6]), 4.0) for dot in dots.values()]
+    frame = axes.get_window_extent()
+
+    def in_points(place: tuple[float, float]) -> Array:
+        pixels: Array = axes.transData.transform(np.array(place)) - (frame.x0, frame.y0)
+        return pixels * 72 / figure.dpi
+
+    taken = [(Bbox([in_points(at) - 6, in_points(at) + 6]), 4.0) for at in places.values()]
     for rival, (x, _) in places.items():
-        taken.append((Bbox(to_points([(x, end) for end in _bar(rival)]) * scale), 1.0))
-    halo = [matplotlib.patheffects.withStroke(linewidth=3, foreground="white")]
-    for rival, dot in dots.items():
-        name = shorten(rival.name, 24)
-        size = np.array([LETTER * len(name), LINE])
-
-        def box(
-            side: int, rise: float, dot: np.ndarray = dot, size: np.ndarray = size
-        ) -> tuple[float, Bbox]:
-            corner = dot + (8 if side > 0 else -8 - size[0], rise - LINE / 2)
-            found = Bbox([corner, corner + size])
-            is_inside = frame.x0 < found.x0 and found.x1 < frame.x1 and found.y1 < frame.y1
-            covered = sum(weight for other, weight in taken if found.overlaps(other))
-            return covered + 20 * (not is_inside) + 0.02 * abs(rise), found
-
-        side, rise = min(
-            product((1, -1), (0, 12, -12, 24, -24, 36, -36)), key=lambda at: box(*at)[0]
-        )
-        taken.append((box(side, rise)[1], 8.0))
+        taken.append((Bbox([in_points((x, end)) for end in _bar(rival)]), 1.0))
+    room = Bbox.from_bounds(0, 0, frame.width * 72 / figure.dpi, frame.height * 72 / figure.dpi)
+    for rival, place in places.items():
+        name = shorten(rival.name, NAME_WIDTH)
+        choices = _choices(in_points(place), LETTER * len(name))
+        side, rise, box = min(choices, key=lambda at: _badness(at[1], at[2], room, taken))
+        taken.append((box, 8.0))
         axes.annotate(
             name,
-            places[rival],
-            (8 * side, rise),
+            place,
+            (GAP * side, rise),
             textcoords="offset points",
             ha="left" if side > 0 else "right",
             va="center",
             fontsize=9,
             color=ACCENT if rival.name == proxy else INK,
-            path_effects=halo,
+            path_effects=[matplotlib.patheffects.withStroke(linewidth=3, foreground="white")],
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if rise else None,
         )
+
+
+def _choices(point: Array, width: float) -> Iterator[tuple[int, int, Bbox]]:
+    """Yield the places for a name: right (1) or left (-1), points above, and its box."""
+    for side, rise in product((1, -1), (0, 12, -12, 24, -24, 36, -36)):
+        left = point[0] + (GAP if side > 0 else -GAP - width)
+        yield side, rise, Bbox.from_bounds(left, point[1] + rise - LINE / 2, width, LINE)
+
+
+def _badness(rise: int, box: Bbox, room: Bbox, taken: Sequence[tuple[Bbox, float]]) -> float:
+    """Weigh what `box` covers, how far off it is, and whether it leaves the room."""
+    covered = sum(weight for other, weight in taken if box.overlaps(other))
+    is_inside = room.x0 < box.x0 and box.x1 < room.x1 and box.y1 < room.y1
+    return covered + 0.03 * abs(rise) + (0 if is_inside else 20)

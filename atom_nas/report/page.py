@@ -1,0 +1,97 @@
+"""The page that a person reads: HTML that carries its figures, and Markdown beside it."""
+
+import base64
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from atom_nas.report import wording
+from atom_nas.report.figures import Plate, draw_all
+from atom_nas.report.results import Results, Trial, read_results
+from atom_nas.runs import write_atomically
+
+NUM_BEST = 10
+
+_MARKUP = re.compile(r"([\\`*|\[\]~]|(?<!\w)_|_(?!\w)|^[-+#](?=\s))")
+
+
+def write_report(run: Path) -> Path:
+    """Write figures/, report.md and report.html to the folder `run`; return the last, the page."""
+    results = read_results(run)
+    plates = list(draw_all(results))
+    figures = run / "figures"
+    figures.mkdir(exist_ok=True)
+    for plate in plates:
+        write_atomically(figures / f"{plate.name}.png", plate.png)
+        write_atomically(figures / f"{plate.name}.svg", plate.svg)
+    content = _content(results, plates)
+    write_atomically(run / "report.md", _render("report.md.j2", content, _escape_markdown))
+    write_atomically(run / "report.html", _render("report.html.j2", content))
+    return run / "report.html"
+
+
+def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
+    best = sorted(
+        (trial for trial in results.trials if math.isfinite(trial.proxy_accuracy)),
+        key=lambda trial: -trial.proxy_accuracy,
+    )
+    return {
+        "audit": results.audit,
+        "settings": results.settings,
+        "exports": results.exports,
+        "plates": plates,
+        "num_trials": len(results.trials),
+        "fields": _fields(results.trials),
+        "best": best[:NUM_BEST],
+        "truth": results.truth,
+        "failed": [trial for trial in results.trials if not trial.is_complete],
+        "diverged": [name for name, accuracy in results.truth.items() if math.isnan(accuracy)],
+        "nan": math.nan,
+    }
+
+
+def _fields(trials: tuple[Trial, ...]) -> list[str]:
+    return list(trials[0].fields) if trials else []
+
+
+def _render(
+    template: str, content: dict[str, Any], finalize: Callable[[object], object] | None = None
+) -> str:
+    environment = Environment(
+        loader=PackageLoader("atom_nas.report", ""),
+        autoescape=True,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "data_uri": _data_uri,
+        "decimal": wording.decimal,
+        "duration": wording.duration,
+        "interval": wording.interval,
+        "percent": wording.percent,
+        "plain": wording.plain,
+        "quantity": wording.quantity,
+        "top_found": wording.top_found,
+    }
+    return environment.get_template(template).render(content)
+
+
+def _data_uri(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+def _escape_markdown(value: object) -> object:
+    """Escape what Markdown or HTML would read as markup, so that it stays in its table cell."""
+    if isinstance(value, Markup):
+        return value
+    text = " ".join(str(value).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Markup(_MARKUP.sub(r"\\\1", text))

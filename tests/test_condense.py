@@ -1,0 +1,172 @@
+"""The artifact on disk: whole or not there, found again, never mixed up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from atom_nas import artifact, condense as module, distill
+from atom_nas.artifact import load_proxy, save_preview
+from atom_nas.condense import Condensation, condense
+from atom_nas.datasets import open_dataset
+from atom_nas.errors import UserError
+from atom_nas.recipes import Recipe
+
+RECIPE = Recipe(steps=4, learning_rate=1.0, real_batch=8, width=8, flip=False)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return open_dataset("digits", Path("unused"), seed=0)
+
+
+@pytest.fixture
+def job(dataset):
+    return Condensation(dataset=dataset, method="atom", images_per_class=2, seed=0, recipe=RECIPE)
+
+
+@pytest.fixture
+def random_job(dataset):
+    return Condensation(dataset=dataset, method="random", images_per_class=2, seed=0, recipe=None)
+
+
+def no_distillation(*args, **kwargs):
+    pytest.fail("distilled again")
+
+
+def test_what_is_on_disk(job, tmp_path):
+    proxy = condense(job, tmp_path, CPU)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "images.safetensors",
+        "manifest.json",
+        "preview.png",
+    }
+    tensors = load_file(tmp_path / "images.safetensors")
+    assert torch.equal(tensors["pixels"], proxy.images.pixels)
+    assert torch.equal(tensors["labels"], proxy.images.labels)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["method"] == "atom"
+    assert manifest["proxy"] == "atom_ipc2"
+    assert manifest["recipe"]["steps"] == 4
+    assert manifest["seed"] == 0
+    assert manifest["train_digest"] == job.dataset.train.digest
+    assert manifest["seconds"] > 0
+    assert manifest["peak_memory_bytes"] > 1e6
+    assert {"atom_nas", "torch"} <= manifest["versions"].keys()
+    assert manifest["class_names"] == list("0123456789")
+
+
+def test_a_second_call_finds_the_first(job, tmp_path, monkeypatch):
+    made = condense(job, tmp_path, CPU)
+    monkeypatch.setattr(module, "distill", no_distillation)
+    found = condense(job, tmp_path, CPU)
+    assert torch.equal(found.images.pixels, made.images.pixels)
+    assert found.images.digest == made.images.digest
+    assert found.seconds == made.seconds
+    assert found.name == "atom_ipc2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"images_per_class": 3},
+        {"method": "datadam"},
+        {"recipe": replace(RECIPE, steps=5)},
+        {"recipe": replace(RECIPE, embedding_weight=0.5)},
+    ],
+)
+def test_a_changed_setting_lies_in_another_folder_and_not_in_this(job, tmp_path, change):
+    other = replace(job, **change)
+    assert other.folder(tmp_path) != job.folder(tmp_path)
+    assert replace(other, **{k: getattr(job, k) for k in change}).folder(tmp_path) == job.folder(
+        tmp_path
+    )
+    condense(job, tmp_path, CPU)
+    before = (tmp_path / "images.safetensors").read_bytes()
+    with pytest.raises(UserError, match=next(iter(change))):
+        condense(other, tmp_path, CPU)
+    assert (tmp_path / "images.safetensors").read_bytes() == before
+
+
+def test_other_training_data_lie_in_another_folder(job, tmp_path):
+    other = replace(job, dataset=open_dataset("digits", Path("unused"), seed=1))
+    assert other.folder(tmp_path) != job.folder(tmp_path)
+
+
+def test_a_proxy_without_its_manifest_is_not_there(job, tmp_path, monkeypatch):
+    def killed(path, value):
+        assert (tmp_path / "images.safetensors").exists()
+        assert (tmp_path / "preview.png").exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(artifact, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            condense(job, tmp_path, CPU)
+    assert load_proxy(tmp_path) is None
+    steps = []
+    gradient = distill.Matching.gradient
+
+    def counted(self, images, net, step):
+        steps.append(step)
+        return gradient(self, images, net, step)
+
+    monkeypatch.setattr(distill.Matching, "gradient", counted)
+    assert len(condense(job, tmp_path, CPU).images) == 20
+    assert steps == []
+
+
+@pytest.mark.parametrize("name", ["images.safetensors", "manifest.json"])
+def test_damaged_files_are_a_user_error(random_job, tmp_path, name):
+    condense(random_job, tmp_path, CPU)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match="delete that folder to make it again") as caught:
+        condense(random_job, tmp_path, CPU)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_that_lacks_a_key_is_a_user_error(random_job, tmp_path):
+    condense(random_job, tmp_path, CPU)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["train_digest"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="train_digest"):
+        condense(random_job, tmp_path, CPU)
+
+
+def test_an_empty_folder_holds_no_proxy(tmp_path):
+    assert load_proxy(tmp_path) is None
+    assert load_proxy(tmp_path / "none") is None
+
+
+def test_preview_has_a_row_a_class(tmp_path):
+    pixels = torch.randint(0, 256, (3 * 4, 3, 32, 32), dtype=torch.uint8)
+    save_preview(pixels, 3, tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as image:
+        assert image.size == (4 * (64 + 2) + 2, 3 * (64 + 2) + 2)
+        assert image.mode == "RGB"
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0])
+def test_preview_of_constant_images(tmp_path, value):
+    save_preview(torch.full((4, 1, 8, 8), value), 2, tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as image:
+        assert image.size[1] == 2 * (64 + 2) + 2
+
+
+def test_whitened_images_come_back_to_pictures(job, tmp_path, dataset):
+    """With no step that moves them, distilled images are real ones, whitening undone."""
+    recipe = replace(RECIPE, whiten=True, steps=1, learning_rate=1e-12)
+    pixels = condense(replace(job, recipe=recipe), tmp_path, CPU).images.pixels
+    real = dataset.train.pixels.float() / 255
+    distances = (pixels[:, None] - real).abs().amax((2, 3, 4))
+    assert distances.min(1).values.max() < 1e-4

@@ -1,0 +1,80 @@
+"""Recipes: the published settings, and what is refused."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from atom_nas.images import Dataset, ImageSet
+from atom_nas.recipes import RECIPES, Recipe, paper, released
+
+
+def dataset(name="digits", side=8, flip=True):
+    images = ImageSet(
+        pixels=torch.zeros(4, 1, side, side, dtype=torch.uint8),
+        labels=torch.tensor([0, 0, 1, 1]),
+        class_names=("a", "b"),
+    )
+    return Dataset(name=name, train=images, validation=images, test=images, flip=flip)
+
+
+def test_names():
+    assert RECIPES == {"paper": paper, "released": released}
+
+
+@pytest.mark.parametrize(("images_per_class", "rate"), [(1, 1.0), (50, 1.0), (51, 10.0)])
+def test_paper_settings_at_32_pixels(images_per_class, rate):
+    recipe = paper(dataset("cifar10", side=32), images_per_class)
+    assert (recipe.steps, recipe.momentum, recipe.real_batch) == (8_000, 0.5, 64)
+    assert (recipe.spatial_power, recipe.channel_power) == (4, 4)
+    assert recipe.embedding_weight == 0.01
+    assert (recipe.width, recipe.depth, recipe.norm) == (128, 3, "instance")
+    assert recipe.learning_rate == rate
+
+
+def test_paper_settings_at_64_pixels():
+    recipe = paper(dataset(side=64), 10)
+    assert (recipe.depth, recipe.embedding_weight) == (4, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "whiten"), [("cifar10", True), ("cifar100", True), ("tiny", False), ("digits", False)]
+)
+@pytest.mark.parametrize("make", [paper, released])
+def test_whitening_is_for_cifar(make, name, whiten):
+    assert make(dataset(name, side=32), 10).whiten is whiten
+
+
+@pytest.mark.parametrize("make", [paper, released])
+@pytest.mark.parametrize("flip", [True, False])
+def test_mirroring_is_the_data_sets_choice(make, flip):
+    assert make(dataset(flip=flip), 1).flip is flip
+
+
+def test_released_settings_depart_where_the_code_does():
+    recipe = released(dataset(side=32), 10)
+    assert (recipe.steps, recipe.norm, recipe.loss_scale) == (20_000, "batch", 100)
+    assert (recipe.spatial_power, recipe.channel_power) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 0},
+        {"learning_rate": -1.0},
+        {"real_batch": 0},
+        {"loss_scale": 0.0},
+        {"width": 0},
+        {"depth": -1},
+        {"spatial_power": 0},
+        {"channel_power": -2},
+        {"momentum": 1.0},
+        {"embedding_weight": -0.1},
+        {"norm": "layer"},
+    ],
+)
+def test_impossible_settings_are_refused(change):
+    good = Recipe(steps=1, learning_rate=1.0)
+    (name,) = change
+    with pytest.raises(ValueError, match=name):
+        replace(good, **change)
