@@ -63,9 +63,7 @@ def audit(
     }
 
 
-def _figures(
-    estimator: Estimator, truth: Array, full_seconds: float, seed: int
-) -> dict[str, Any]:
+def _figures(estimator: Estimator, truth: Array, full_seconds: float, seed: int) -> dict[str, Any]:
     k = max(1, round(0.1 * len(truth)))
     return {
         "n": len(truth),

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -121,7 +122,9 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _parse(command: str, kind: type[Kind], args: Sequence[str], default: Kind | None = None) -> Kind:
+def _parse(
+    command: str, kind: type[Kind], args: Sequence[str], default: Kind | None = None
+) -> Kind:
     """Return the options in `args`, over those of --config FILE.toml, over `default`."""
     config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     config.add_argument("--config", type=Path)
@@ -139,7 +142,8 @@ def _parse(command: str, kind: type[Kind], args: Sequence[str], default: Kind | 
     )
 
 
-def _reopen(command: str, args: Sequence[str]):
+def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager[Pipeline]:
+    """Open the run in --out with the options it has; those in `args` come before them."""
     out = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     out.add_argument("--out", type=Path)
     folder = out.parse_known_args(args)[0].out

@@ -17,9 +17,9 @@ def embed(train: ImageSet, *, seed: int, device: torch.device) -> Tensor:
 
     The net is a ConvNet-3 of width 64 trained on `train` itself for about 20,000 images.
     """
-    examples = Examples(
-        images=Normalization.fit(train)(train.pixels), labels=train.labels
-    ).to(device)
+    examples = Examples(images=Normalization.fit(train)(train.pixels), labels=train.labels).to(
+        device
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = ConvNet(train.image_shape, train.num_classes, width=64)

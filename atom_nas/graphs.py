@@ -6,7 +6,6 @@ The graphs take images (B, C, H, W), float32, for any B >= 1, and give logits (B
 import importlib
 import importlib.util
 import io
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -101,12 +100,7 @@ FORMATS = {
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        sink = io.StringIO()
-        with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
+    sink = io.StringIO()
+    with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
+        warnings.simplefilter("ignore")
+        yield

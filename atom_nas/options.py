@@ -93,9 +93,7 @@ class Options(DistillOptions):
         try:
             values = json.loads((folder / "options.json").read_text(encoding="utf-8"))
         except OSError as error:
-            raise UserError(
-                f"{folder} is no run folder; give that of a run with --out."
-            ) from error
+            raise UserError(f"{folder} is no run folder; give that of a run with --out.") from error
         values |= {"data_dir": Path(values["data_dir"]), "out": folder}
         return cls(**values)
 

@@ -1,11 +1,11 @@
 """The stages of a run in order: each takes what the run folder holds, and makes the rest."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from atom_nas.space import Space, candidate_name, draw_uniformly, load_space
 from atom_nas.train import Training
 from atom_nas.truth import Truth
 
+Item = TypeVar("Item")
+
 SMALL_STEPS = 300
 """Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
 
@@ -38,9 +40,7 @@ SMALL_EPOCHS = (8, 6)
 """Default epochs of a candidate on (proxy, full data), where there is no GPU."""
 
 
-def condensation(
-    options: DistillOptions, dataset: Dataset, device: torch.device
-) -> Condensation:
+def condensation(options: DistillOptions, dataset: Dataset, device: torch.device) -> Condensation:
     """Return the job that makes the proxy of `options`."""
     method, images_per_class = parse_name(options.proxy)
     recipe = None
@@ -140,9 +140,7 @@ class Pipeline:
             ),
         }
         names = [candidate_name(architecture) for architecture, _ in sample]
-        tables.write_audit(
-            self.folder / "audit.csv", names, accuracies, [estimator, *baselines]
-        )
+        tables.write_audit(self.folder / "audit.csv", names, accuracies, [estimator, *baselines])
         write_json(self.folder / "audit.json", figures)
         return figures
 
@@ -262,20 +260,30 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     }
     with open_run(options.folder, settings) as folder:
         write_json(folder / "options.json", options)
-        proxy_training = Training(epochs=proxy_epochs, flip=dataset.flip)
-        full_training = Training(epochs=full_epochs, flip=dataset.flip)
-        on = {"space": space, "dataset": dataset, "device": device}
+        scores = ProxyScores(
+            folder / "scores.csv",
+            space=space,
+            dataset=dataset,
+            training=Training(epochs=proxy_epochs, flip=dataset.flip),
+            device=device,
+        )
+        truth = Truth(
+            folder,
+            space=space,
+            dataset=dataset,
+            training=Training(epochs=full_epochs, flip=dataset.flip),
+            device=device,
+        )
         yield Pipeline(
             options=options,
             folder=folder,
             device=device,
             dataset=dataset,
             space=space,
-            scores=ProxyScores(folder / "scores.csv", training=proxy_training, **on),
-            truth=Truth(folder, training=full_training, **on),
+            scores=scores,
+            truth=truth,
         )
 
 
-def _progress(items: Iterable[Any], what: str) -> Iterable[Any]:
-    items = list(items)
-    return tqdm(items, desc=what, unit="candidate")
+def _progress(items: Sequence[Item], what: str) -> Iterator[Item]:
+    yield from tqdm(items, desc=what, unit="candidate")

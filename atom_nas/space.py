@@ -87,9 +87,7 @@ def describe(architecture: Any) -> str:
     return json.dumps(asdict(architecture))
 
 
-def draw_uniformly(
-    space: Space, *, seed: int, is_allowed: Callable[[Cost], bool]
-) -> Iterator[Any]:
+def draw_uniformly(space: Space, *, seed: int, is_allowed: Callable[[Cost], bool]) -> Iterator[Any]:
     """Yield distinct architectures drawn uniformly among the allowed ones.
 
     Ends where 1,000 draws in a row give nothing new: the space is used up, or nearly.

@@ -112,9 +112,7 @@ def shift_and_flip(images: Tensor, training: Training, generator: torch.Generato
 
     def positions(side: int, mirror: bool) -> Tensor:
         reach = round(training.shift * side)
-        offset = torch.randint(
-            0, 2 * reach + 1, (batch, 1), generator=generator, device=device
-        )
+        offset = torch.randint(0, 2 * reach + 1, (batch, 1), generator=generator, device=device)
         index = offset + torch.arange(side, device=device)
         if mirror:
             flipped = torch.rand((batch, 1), generator=generator, device=device) < 0.5

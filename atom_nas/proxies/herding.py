@@ -7,16 +7,11 @@ from atom_nas.embedding import embed
 from atom_nas.images import ImageSet
 
 
-def select(
-    train: ImageSet, images_per_class: int, *, seed: int, device: torch.device
-) -> Tensor:
+def select(train: ImageSet, images_per_class: int, *, seed: int, device: torch.device) -> Tensor:
     """Return positions chosen greedily: each brings the chosen mean nearest to the class mean."""
     embeddings = embed(train, seed=seed, device=device)
     return torch.cat(
-        [
-            indices[_herd(embeddings[indices], images_per_class)]
-            for indices in train.class_indices()
-        ]
+        [indices[_herd(embeddings[indices], images_per_class)] for indices in train.class_indices()]
     )
 
 

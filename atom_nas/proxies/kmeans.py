@@ -8,9 +8,7 @@ from atom_nas.embedding import embed
 from atom_nas.images import ImageSet
 
 
-def select(
-    train: ImageSet, images_per_class: int, *, seed: int, device: torch.device
-) -> Tensor:
+def select(train: ImageSet, images_per_class: int, *, seed: int, device: torch.device) -> Tensor:
     """Return the positions of the image nearest to each of `images_per_class` centres a class."""
     embeddings = embed(train, seed=seed, device=device)
     return torch.cat(
