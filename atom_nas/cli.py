@@ -18,6 +18,7 @@ from atom_nas.devices import resolve_device
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import DistillOptions, Options, read_config
 from atom_nas.pipeline import Pipeline, condensation, open_pipeline
+from atom_nas.runs import open_run
 
 Kind = TypeVar("Kind", bound=DistillOptions)
 
@@ -43,7 +44,8 @@ def distill(args: Sequence[str]) -> None:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     job = condensation(options, dataset, device)
     folder = options.out or job.folder(Path("proxies"))
-    proxy = condense(job, folder, device)
+    with open_run(folder, job.identity):
+        proxy = condense(job, folder, device)
     print(f"{proxy.name}: {len(proxy.images)} images, {proxy.seconds:.0f} s, in {folder}")
 
 

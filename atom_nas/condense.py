@@ -87,6 +87,7 @@ class Condensation:
         return {
             "proxy": self.name,
             "method": self.method,
+            "method_digest": plugins.source_digest(load_method(self.method)),
             "images_per_class": self.images_per_class,
             "recipe": asdict(self.recipe) if self.recipe else None,
             "dataset": self.dataset.name,
@@ -106,7 +107,7 @@ def condense(job: Condensation, folder: Path, device: torch.device) -> Proxy:
     """
     found = load_proxy(folder)
     if found is not None:
-        changed = [key for key, value in job.identity.items() if found.manifest[key] != value]
+        changed = [key for key, value in job.identity.items() if found.manifest.get(key) != value]
         if changed:
             raise UserError(
                 f"{folder} holds a proxy made with another {' and '.join(changed)}; "

@@ -126,10 +126,11 @@ def distill(
         now = time.perf_counter()
         if now - saved > CHECKPOINT_SECONDS or step + 1 == recipe.steps:
             if not torch.isfinite(loss) or not torch.isfinite(images).all():
+                kept = f"; {checkpoint} keeps the last good images" if checkpoint.exists() else ""
                 raise UserError(
-                    f"the distillation diverged before step {step + 1} (loss {loss.item():.3g}); "
-                    f"{checkpoint} keeps the last good images: lower the learning rate "
-                    f"{recipe.learning_rate:g} or the loss scale {recipe.loss_scale:g}."
+                    f"the distillation diverged before step {step + 1} (loss {loss.item():.3g})"
+                    f"{kept}: lower the learning rate {recipe.learning_rate:g} or the loss scale "
+                    f"{recipe.loss_scale:g}."
                 )
             _save(checkpoint, images, velocity, step + 1, spent + now - start)
             saved = now

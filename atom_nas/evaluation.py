@@ -15,7 +15,7 @@ from atom_nas.train import Examples, Score, Training, fit_and_score
 COLUMNS = ("proxy", "candidate", "seed", "accuracy", "loss", "seconds", "failure")
 
 
-class CandidateFailed(RuntimeError):
+class CandidateError(RuntimeError):
     """A candidate could not be built, trained or scored; the message says why."""
 
 
@@ -43,7 +43,7 @@ class ProxyScores:
     def score(self, proxy: Proxy, architecture: Any, *, seed: int) -> Score:
         """Train `architecture` on `proxy`, or take its score where there is one.
 
-        Raises CandidateFailed, at once and ever after, where that cannot be done.
+        Raises CandidateError, at once and ever after, where that cannot be done.
         """
         key = (proxy.name, candidate_name(architecture))
         if key not in self._rows:
@@ -52,7 +52,7 @@ class ProxyScores:
             self._rows[key] = self._table.rows[-1]
         row = self._rows[key]
         if row["failure"]:
-            raise CandidateFailed(row["failure"])
+            raise CandidateError(row["failure"])
         return Score(
             accuracy=float(row["accuracy"]), loss=float(row["loss"]), seconds=float(row["seconds"])
         )

@@ -62,9 +62,7 @@ def _load_pt2(path: Path) -> Predict:
 
 def _write_onnx(program: ExportedProgram, preprocessing: str, path: Path) -> None:
     if missing := missing_packages():
-        raise ModuleNotFoundError(
-            f"{', '.join(missing)} not installed; pip install 'atom-nas[export]'"
-        )
+        raise ModuleNotFoundError(f"not installed; pip install {' '.join(missing)}")
     with _quiet():
         graph = torch.onnx.export(
             program,

@@ -19,6 +19,7 @@ from atom_nas.train import Examples, evaluate
 from atom_nas.whiten import ZCA
 from atom_nas.zoo import Builder
 
+
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """SGD on hard labels under DSA (Zhao and Bilen, ICML 2021), as the papers train the judges."""
@@ -72,7 +73,7 @@ def train_and_test(
     """Return the accuracy on `test` (fraction) of a fresh net trained on `proxy`.
 
     The number of classes is that of the labels in `proxy`. Weights, order and augmentation depend
-    on `seed` alone. Raises Diverged when the test loss is not finite.
+    on `seed` alone. Raises DivergenceError when the test loss is not finite.
     """
     channels, height, width = proxy.images.shape[1:]
     num_classes = int(proxy.labels.max()) + 1

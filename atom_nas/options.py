@@ -92,10 +92,9 @@ class Options(DistillOptions):
         """Return the options of the last run in `folder`; UserError where there is none."""
         try:
             values = json.loads((folder / "options.json").read_text(encoding="utf-8"))
-        except OSError as error:
+            return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder} is no run folder; give that of a run with --out.") from error
-        values |= {"data_dir": Path(values["data_dir"]), "out": folder}
-        return cls(**values)
 
 
 def read_config(path: Path, kind: type[DistillOptions]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from atom_nas.condense import Condensation, condense, is_distilled, parse_name
 from atom_nas.datasets import open_dataset
 from atom_nas.devices import resolve_device
 from atom_nas.errors import UserError
-from atom_nas.evaluation import CandidateFailed, ProxyScores
+from atom_nas.evaluation import CandidateError, ProxyScores
 from atom_nas.export import Trained, export_model
 from atom_nas.images import Dataset
 from atom_nas.options import DistillOptions, Options
@@ -198,7 +198,7 @@ class Pipeline:
         sample = {
             candidate.name: (candidate.architecture, candidate.seed)
             for candidate in candidates
-            if candidate.is_uniform and candidate.architecture is not None
+            if candidate.is_uniform and candidate.cost is not None
         }
         seed = derive_seed(self.options.seed, "audit")
         fresh = draw_uniformly(self.space, seed=seed, is_allowed=self._limits().allow)
@@ -222,7 +222,7 @@ class Pipeline:
         for architecture, seed in _progress(sample, proxy.name):
             try:
                 score = self.scores.score(proxy, architecture, seed=seed)
-            except CandidateFailed:
+            except CandidateError:
                 accuracies.append(0.0)
                 continue
             accuracies.append(score.accuracy)

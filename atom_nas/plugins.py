@@ -45,6 +45,12 @@ def load(package: str, name: str, *, kind: str, needs: tuple[str, ...]) -> Modul
     return module
 
 
+def source_digest(module: ModuleType) -> str:
+    """Return the SHA-256 of the source of the plug-in `module`."""
+    assert module.__file__ is not None
+    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+
+
 def _load_file(path: Path, kind: str) -> ModuleType:
     if not path.is_file():
         raise UserError(f"{kind} file {str(path)!r} does not exist; give the path of a .py file.")

@@ -1,5 +1,7 @@
 """The search: an Optuna study over a space, on a journal that a kill cannot hurt."""
 
+import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +18,14 @@ from atom_nas.samplers import SAMPLERS
 from atom_nas.space import MAX_IDLE_DRAWS, Space, candidate_name, describe
 
 MAX_REPEATS = 20
-"""After so many trials in a row that repeat a candidate or break a limit, one is drawn uniformly."""
+"""After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
+
+CREATE_TRIAL, SET_TRIAL_STATE = 4, 6
+"""Codes of operations in Optuna's journal; every version reads the older ones' files."""
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C on its way past Optuna, which would record the trial as failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +85,6 @@ class Search:
         start and after each.
         """
         study = self._open()
-        self._recover(study)
         idle = 0
 
         def after_trial(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -95,13 +103,20 @@ class Search:
         watch([self._candidate(trial) for trial in counted])
         if len(counted) < num_trials:
             study.sampler = self._sampler(study, idle)
-            study.optimize(self._objective, catch=(Exception,), callbacks=[after_trial])
+            try:
+                study.optimize(self._objective, catch=(Exception,), callbacks=[after_trial])
+            except _Interrupted as interrupted:
+                raise KeyboardInterrupt from interrupted
         return [self._candidate(trial) for trial in _counted(study)]
 
     def _open(self) -> optuna.Study:
-        """Open the journal, alone; what a killed writer left, a torn line or a lock, is removed."""
+        """Open the journal, alone; what a killed writer left is removed.
+
+        That is a torn line, a lock, and a trial without an end, which is then drawn again alike.
+        """
         if self.journal.exists():
             drop_torn_line(self.journal)
+            _drop_unfinished_trial(self.journal)
             self.journal.with_name(f"{self.journal.name}.lock").unlink(missing_ok=True)
         backend = JournalFileBackend(
             str(self.journal), lock_obj=JournalFileOpenLock(str(self.journal))
@@ -113,26 +128,17 @@ class Search:
             load_if_exists=True,
         )
 
-    def _recover(self, study: optuna.Study) -> None:
-        """Fail the trials that a killed process left running, and queue each once more."""
-        for trial in study.get_trials(states=(TrialState.RUNNING,)):
-            slot = _slot(study, trial.number)
-            study.set_user_attr("lost", [*_lost(study), trial.number])
-            study.enqueue_trial(trial.params, user_attrs={"slot": slot})
-            study.tell(trial.number, state=TrialState.FAIL)
-
     def _sampler(self, study: optuna.Study, idle: int) -> optuna.samplers.BaseSampler:
         """Return the sampler of the next trial, a function of the seed and the trials so far."""
         is_uniform = len(_counted(study)) < self.num_uniform or idle >= MAX_REPEATS
-        slot = _slot(study, len(study.get_trials(deepcopy=False)))
+        number = len(study.get_trials(deepcopy=False))
         return SAMPLERS["random" if is_uniform else self.sampler](
-            derive_seed(self.seed, "sampler", slot)
+            derive_seed(self.seed, "sampler", number)
         )
 
     def _objective(self, trial: optuna.Trial) -> float:
         counted = _counted(trial.study)
-        slot = trial.user_attrs.get("slot", _slot(trial.study, trial.number))
-        seed = derive_seed(self.seed, "candidate", slot)
+        seed = derive_seed(self.seed, "candidate", trial.number)
         trial.set_user_attr("seed", seed)
         trial.set_user_attr("uniform", len(counted) < self.num_uniform)
         try:
@@ -153,6 +159,8 @@ class Search:
             accuracy, seconds = self.evaluate(architecture, seed)
         except optuna.TrialPruned:
             raise
+        except KeyboardInterrupt as interrupt:
+            raise _Interrupted from interrupt
         except Exception as error:
             trial.set_user_attr("reason", " ".join(str(error).split()))
             raise
@@ -186,22 +194,18 @@ def _repeat(trial: optuna.Trial, twin: FrozenTrial) -> float:
 
 def _counted(study: optuna.Study) -> list[FrozenTrial]:
     """Return the finished trials that tried a candidate of their own."""
-    lost = _lost(study)
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
-        if trial.state.is_finished()
-        and trial.number not in lost
-        and "uncounted" not in trial.user_attrs
+        if trial.state.is_finished() and "uncounted" not in trial.user_attrs
     ]
 
 
-def _lost(study: optuna.Study) -> list[int]:
-    """Return the numbers of the trials that a kill interrupted."""
-    numbers: list[int] = study.user_attrs.get("lost", [])
-    return numbers
-
-
-def _slot(study: optuna.Study, number: int) -> int:
-    """Return the number that the trial `number` would have, had no trial been lost."""
-    return number - sum(lost < number for lost in _lost(study))
+def _drop_unfinished_trial(journal: Path) -> None:
+    """Cut the last trial from `journal` where a kill left it running."""
+    lines = journal.read_bytes().splitlines(keepends=True)
+    codes = [json.loads(line)["op_code"] for line in lines]
+    if CREATE_TRIAL in codes:
+        last = len(codes) - 1 - codes[::-1].index(CREATE_TRIAL)
+        if SET_TRIAL_STATE not in codes[last:]:
+            os.truncate(journal, sum(map(len, lines[:last])))

@@ -88,7 +88,7 @@ def describe(architecture: Any) -> str:
 
 
 def draw_uniformly(space: Space, *, seed: int, is_allowed: Callable[[Cost], bool]) -> Iterator[Any]:
-    """Yield distinct architectures drawn uniformly among the allowed ones.
+    """Yield distinct architectures drawn uniformly among those that can be built and are allowed.
 
     Ends where 1,000 draws in a row give nothing new: the space is used up, or nearly.
     """
@@ -103,6 +103,13 @@ def draw_uniformly(space: Space, *, seed: int, is_allowed: Callable[[Cost], bool
         idle += 1
         if name not in seen:
             seen.add(name)
-            if is_allowed(space.cost(architecture)):
+            if _is_allowed(space, architecture, is_allowed):
                 idle = 0
                 yield architecture
+
+
+def _is_allowed(space: Space, architecture: Any, is_allowed: Callable[[Cost], bool]) -> bool:
+    try:
+        return is_allowed(space.cost(architecture))
+    except Exception:
+        return False

@@ -13,7 +13,7 @@ from atom_nas.devices import autocast, memory_format
 EVALUATION_BATCH = 500
 
 
-class Diverged(RuntimeError):
+class DivergenceError(RuntimeError):
     """The training loss is not finite."""
 
 
@@ -64,7 +64,7 @@ class Examples:
 def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) -> nn.Module:
     """Train `net` in place on `examples`, shuffled every epoch, and return it.
 
-    The order and the augmentation depend on `seed` alone. Raises Diverged when a loss is not
+    The order and the augmentation depend on `seed` alone. Raises DivergenceError when a loss is not
     finite.
     """
     device = examples.images.device
@@ -101,7 +101,7 @@ def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) ->
             schedule.step()
             total += loss.detach()
         if not torch.isfinite(total):
-            raise Diverged("the training loss is not finite")
+            raise DivergenceError("the training loss is not finite")
     return net
 
 
@@ -145,7 +145,7 @@ def evaluate(net: nn.Module, examples: Examples, *, seconds: float = 0.0) -> Sco
         hits += (logits.argmax(1) == labels).sum()
         loss += F.cross_entropy(logits, labels, reduction="sum")
     if not torch.isfinite(loss):
-        raise Diverged("the validation loss is not finite")
+        raise DivergenceError("the validation loss is not finite")
     count = len(examples.labels)
     return Score(accuracy=hits.item() / count, loss=loss.item() / count, seconds=seconds)
 

@@ -15,7 +15,7 @@ from torch import nn
 from atom_nas.images import Dataset
 from atom_nas.runs import Table, write_atomically
 from atom_nas.space import Space, candidate_name
-from atom_nas.train import Diverged, Examples, Training, evaluate, fit
+from atom_nas.train import Examples, Training, evaluate, fit
 
 COLUMNS = ("candidate", "seed", "test_accuracy", "seconds")
 
@@ -50,20 +50,21 @@ class Truth:
     def accuracy(self, architecture: Any, *, seed: int) -> tuple[float, float]:
         """Return (test accuracy, training seconds) of `architecture`, trained if it was not.
 
-        The accuracy is NaN where the training diverged.
+        The accuracy is NaN where that failed, as by a divergence.
         """
         name = candidate_name(architecture)
         if name not in self._rows:
             start = time.perf_counter()
             train, test = self._load()
-            net = self._space.build(architecture, seed=seed)
             try:
+                net = self._space.build(architecture, seed=seed)
                 fit(net, train, self._training, seed=seed)
                 seconds = time.perf_counter() - start
                 accuracy = evaluate(net, test).accuracy
-                self._keep(name, net)
-            except Diverged:
+            except Exception:
                 accuracy, seconds = math.nan, time.perf_counter() - start
+            else:
+                self._keep(name, net)
             self._table.append(
                 {"candidate": name, "seed": seed, "test_accuracy": accuracy, "seconds": seconds}
             )

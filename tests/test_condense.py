@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from atom_nas import artifact, condense as module, distill
+from atom_nas import artifact, distill
+from atom_nas import condense as module
 from atom_nas.artifact import load_proxy, save_preview
 from atom_nas.condense import Condensation, condense
 from atom_nas.datasets import open_dataset

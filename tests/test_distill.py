@@ -54,14 +54,14 @@ def ignore(step, loss, images):
     pass
 
 
-class Interrupted(Exception):
+class StopError(Exception):
     pass
 
 
 def interrupt_after(last):
     def watch(step, loss, images):
         if step == last:
-            raise Interrupted
+            raise StopError
 
     return watch
 
@@ -152,14 +152,16 @@ def test_runs_of_classes_change_nothing_under_instance_norm(
 
 def test_loss_falls(digits, tmp_path):
     """Over the same nets, batches and augmentations before and after."""
-    matching = make_matching(digits, replace(RECIPE, steps=30, width=32, real_batch=32))
+    matching = make_matching(
+        digits, replace(RECIPE, steps=30, width=32, real_batch=32, learning_rate=0.03)
+    )
     images, _ = distill(matching, 2, checkpoint=tmp_path / "c", watch=ignore)
 
     def loss(images):
         net = make_net(matching.recipe)
         return sum(matching.gradient(images, net, step)[0].item() for step in range(100, 112))
 
-    assert loss(images) < 0.8 * loss(matching.random_start(2))
+    assert loss(images) < 0.6 * loss(matching.random_start(2))
 
 
 def test_update_is_sgd_with_momentum(digits, tmp_path):
@@ -181,7 +183,7 @@ def test_resumed_distillation_is_bit_identical(digits, tmp_path, monkeypatch, la
     whole, _ = distill(matching, 2, checkpoint=tmp_path / "whole", watch=ignore)
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0)
     checkpoint = tmp_path / "cut"
-    with pytest.raises(Interrupted):
+    with pytest.raises(StopError):
         distill(matching, 2, checkpoint=checkpoint, watch=interrupt_after(last))
     steps = []
     resumed, _ = distill(
@@ -203,7 +205,7 @@ def test_a_finished_distillation_is_not_done_again(digits, tmp_path):
 
 def test_checkpoints_are_rare(digits, tmp_path):
     checkpoint = tmp_path / "c"
-    with pytest.raises(Interrupted):
+    with pytest.raises(StopError):
         distill(make_matching(digits), 2, checkpoint=checkpoint, watch=interrupt_after(5))
     assert not checkpoint.exists()
 
@@ -212,7 +214,7 @@ def test_checkpoints_are_rare(digits, tmp_path):
 def test_divergence_keeps_the_last_good_images(digits, tmp_path, monkeypatch, seconds):
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0)
     checkpoint = tmp_path / "c"
-    with pytest.raises(Interrupted):
+    with pytest.raises(StopError):
         distill(make_matching(digits), 2, checkpoint=checkpoint, watch=interrupt_after(2))
     monkeypatch.setattr(module, "CHECKPOINT_SECONDS", seconds)
     wild = make_matching(digits, replace(RECIPE, learning_rate=1e30))

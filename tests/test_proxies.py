@@ -120,7 +120,8 @@ def test_more_images_per_class_than_there_are(dataset, tmp_path, method):
 
 
 @pytest.mark.parametrize(
-    ("name", "method"), [("atm", "atom"), ("heridng", "herding"), ("DM", "dm"), ("Random", "random")]
+    ("name", "method"),
+    [("atm", "atom"), ("heridng", "herding"), ("DM", "dm"), ("Random", "random")],
 )
 def test_unknown_methods_suggest_the_nearest(name, method):
     with pytest.raises(UserError, match=f"Did you mean '{method}'"):
@@ -128,7 +129,8 @@ def test_unknown_methods_suggest_the_nearest(name, method):
 
 
 @pytest.mark.parametrize(
-    "name", ["atom", "atom_ipc", "atom_ipc0", "atom_ipc-1", "atom_ipc1.5", "_ipc3", "", "atom_ipc03"]
+    "name",
+    ["atom", "atom_ipc", "atom_ipc0", "atom_ipc-1", "atom_ipc1.5", "_ipc3", "", "atom_ipc03"],
 )
 def test_names_that_are_not_of_the_form(name):
     with pytest.raises(UserError, match=r"<method>_ipc<images per class>.*atom_ipc50.*kmeans"):

@@ -363,7 +363,7 @@ TWO_ARRAYS = [
 @pytest.mark.parametrize("function", TWO_ARRAYS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_values_that_are_not_finite_are_refused(function, bad):
-    with pytest.raises(ValueError, match=r"not finite, at \[2\]"):
+    with pytest.raises(UserError, match=r"not finite, at \[2\]"):
         function([1, 2, bad], [1, 2, 3])
 
 

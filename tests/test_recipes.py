@@ -19,7 +19,7 @@ def dataset(name="digits", side=8, flip=True):
 
 
 def test_names():
-    assert RECIPES == {"paper": paper, "released": released}
+    assert dict(RECIPES) == {"paper": paper, "released": released}
 
 
 @pytest.mark.parametrize(("images_per_class", "rate"), [(1, 1.0), (50, 1.0), (51, 10.0)])

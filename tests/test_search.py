@@ -97,11 +97,6 @@ class Recorder:
         return score(architecture, seed)
 
 
-def essence(candidates):
-    """Return what must not depend on kills: all but the trial's number."""
-    return [replace(candidate, trial=0) for candidate in candidates]
-
-
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_every_sampler_finds_distinct_candidates_and_repeats_by_seed(tmp_path, space, sampler):
     runs = []
@@ -118,10 +113,13 @@ def test_every_sampler_finds_distinct_candidates_and_repeats_by_seed(tmp_path, s
 def test_samplers_share_the_uniform_start_and_differ_after_it(tmp_path, space):
     names = [
         [candidate.name for candidate in search.run(12, ignore)]
-        for search in (make_search(tmp_path / name, space, sampler=name) for name in FAST)
+        for search in (
+            make_search(tmp_path / name, space, sampler=name)
+            for name in ("tpe", "brute_force", "random")
+        )
     ]
     assert len({tuple(found[:6]) for found in names}) == 1
-    assert len({tuple(found[6:]) for found in names}) == len(FAST)
+    assert len({tuple(found[6:]) for found in names}) == len(names)
 
 
 def test_tpe_finds_better_candidates_than_chance(tmp_path):
@@ -267,7 +265,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path, space, sa
     search = make_search(tmp_path / "b", space, evaluate, sampler=sampler)
     with pytest.raises(KeyboardInterrupt):
         search.run(12, ignore)
-    assert essence(search.run(12, ignore)) == essence(whole)
+    assert search.run(12, ignore) == whole
     assert len(set(evaluate.calls)) == len(evaluate.calls) == 12
 
 
@@ -306,7 +304,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, space, sampler,
     if done:
         search.run(done, ignore)
     leave_as_killed(tmp_path / "b", space, sampled=sampled, sampler=sampler)
-    assert essence(search.run(12, ignore)) == essence(whole)
+    assert search.run(12, ignore) == whole
     assert len(evaluate.calls) == len(set(evaluate.calls)) == 12
 
 
@@ -316,22 +314,4 @@ def test_a_search_killed_again_and_again_goes_on(tmp_path, space):
     for done in (3, 3, 3, 7, 10):
         search.run(done, ignore)
         leave_as_killed(tmp_path / "b", space, sampled=True)
-    assert essence(search.run(12, ignore)) == essence(whole)
-
-
-def test_a_kill_between_queueing_and_failing_the_lost_trial_is_survived(
-    tmp_path, space, monkeypatch
-):
-    whole = make_search(tmp_path / "a", space).run(10, ignore)
-    search = make_search(tmp_path / "b", space)
-    search.run(4, ignore)
-    leave_as_killed(tmp_path / "b", space, sampled=True)
-
-    def killed(*args, **kwargs):
-        raise SystemExit
-
-    with monkeypatch.context() as patch:
-        patch.setattr(optuna.Study, "tell", killed)
-        with pytest.raises(SystemExit):
-            search.run(10, ignore)
-    assert essence(search.run(10, ignore)) == essence(whole)
+    assert search.run(12, ignore) == whole

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from atom_nas.train import (
-    Diverged,
+    DivergenceError,
     Examples,
     Training,
     evaluate,
@@ -22,7 +22,11 @@ TRAINING = Training(epochs=4, flip=False, batch_size=16)
 def make_net(seed=0):
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 2),
     )
 
 
@@ -131,14 +135,14 @@ def test_the_global_generator_does_not_matter():
 def test_divergence_is_raised(training, spoil):
     examples = make_stripes()
     examples.images[3] *= spoil
-    with pytest.raises(Diverged):
+    with pytest.raises(DivergenceError):
         fit(make_net(), examples, training, seed=0)
 
 
 def test_divergence_in_evaluation_is_raised():
     net = make_net()
     nn.init.constant_(net[-1].weight, torch.nan)
-    with pytest.raises(Diverged):
+    with pytest.raises(DivergenceError):
         evaluate(net, make_stripes())
 
 

@@ -7,7 +7,7 @@ from atom_nas.images import ImageSet
 
 
 def select(train: ImageSet, images_per_class: int, *, seed: int, device: torch.device) -> Tensor:
-    """Return the positions of `images_per_class` images of each class, drawn without replacement."""
+    """Return the positions of `images_per_class` distinct images of each class."""
     generator = torch.Generator().manual_seed(seed)
     return torch.cat(
         [

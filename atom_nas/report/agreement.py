@@ -34,6 +34,8 @@ def proxy_vs_truth(results: Results) -> Figure:
     scores = np.concatenate([sample.scores, others.scores])
     truth = np.concatenate([sample.truth, others.truth])
     _ring(axes, 100 * scores, 100 * truth, scores == scores.max(initial=-np.inf))
+    if not scores.size:
+        axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(True)
     axes.set_title(_correlation(results))
     axes.set_xlabel(

@@ -76,9 +76,11 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:
         figure.legend(handles, labels, loc="outside lower left", ncols=columns)
 
 
-def render(figure: Figure, file_format: str) -> bytes:
-    """Return the figure as `png` or `svg`; the same figure gives the same bytes."""
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if file_format == "svg" else {"Software": None}
-    figure.savefig(buffer, format=file_format, dpi=180, metadata=metadata)
-    return buffer.getvalue()
+def render(figure: Figure) -> tuple[bytes, bytes]:
+    """Return the figure as PNG and as SVG; the same figure gives the same bytes."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=180, metadata={"Software": None})
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return png.getvalue(), svg.getvalue()

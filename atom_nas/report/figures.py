@@ -1,6 +1,6 @@
 """The figures of a run in the order of the report, with what to look at in each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -24,8 +24,8 @@ class Plate:
     svg: bytes
 
 
-def draw_all(results: Results) -> Iterator[Plate]:
-    """Yield the figures of a run in the order of the report."""
+def draw_all(results: Results) -> list[Plate]:
+    """Draw the figures of a run in the order of the report."""
     drawings: tuple[tuple[Callable[[Results], Figure | None], str, str], ...] = (
         (
             proxy_vs_truth,
@@ -58,8 +58,12 @@ def draw_all(results: Results) -> Iterator[Plate]:
             "everything to its left; overlapping bars do not decide that, the table does.",
         ),
     )
+    plates = []
     with house_style():
         for draw, title, caption in drawings:
             if figure := draw(results):
-                png, svg = render(figure, "png"), render(figure, "svg")
-                yield Plate(name=draw.__name__, title=title, caption=caption, png=png, svg=svg)
+                png, svg = render(figure)
+                plates.append(
+                    Plate(name=draw.__name__, title=title, caption=caption, png=png, svg=svg)
+                )
+    return plates

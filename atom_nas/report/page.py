@@ -23,7 +23,7 @@ _MARKUP = re.compile(r"([\\`*|\[\]~]|(?<!\w)_|_(?!\w)|^[-+#](?=\s))")
 def write_report(run: Path) -> Path:
     """Write figures/, report.md and report.html to the folder `run`; return the last, the page."""
     results = read_results(run)
-    plates = list(draw_all(results))
+    plates = draw_all(results)
     figures = run / "figures"
     figures.mkdir(exist_ok=True)
     for plate in plates:
@@ -50,7 +50,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "best": best[:NUM_BEST],
         "truth": results.truth,
         "failed": [trial for trial in results.trials if not trial.is_complete],
-        "diverged": [name for name, accuracy in results.truth.items() if math.isnan(accuracy)],
+        "diverged": results.diverged,
         "nan": math.nan,
     }
 

@@ -39,10 +39,14 @@ def search_history(results: Results) -> Figure:
     axes.xaxis.set_major_locator(
         MaxNLocator(integer=True, steps=[1, 2, 5, 10], nbins=8, min_n_ticks=1)
     )
+    proxy = shorten(results.audit.proxy, NAME_WIDTH)
     if np.isfinite(best).any():
-        axes.set_title(f"Best of {number.size} trials: {decimal(np.nanmax(best), 1)} %")
+        axes.set_title(f"Best of {number.size} trials on {proxy}: {decimal(np.nanmax(best), 1)} %")
+    else:
+        axes.set_title(f"No trial on {proxy} was completed")
+        axes.set_ylim(0, 100)
     axes.set_xlabel("Trial")
-    axes.set_ylabel(f"Validation accuracy on {shorten(results.audit.proxy, NAME_WIDTH)} (%)")
+    axes.set_ylabel("Validation accuracy (%)")
     legend_below(figure, axes, columns=4)
     return figure
 

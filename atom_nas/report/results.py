@@ -85,7 +85,9 @@ class Results:
     truth: dict[str, float]
     """Test accuracy by candidate, the mean over seeds; NaN where a training diverged."""
     sample: Points
-    """The audited candidates, a uniform draw from the space."""
+    """The audited candidates, a uniform draw from the space; one that diverged has truth 0."""
+    diverged: tuple[str, ...]
+    """The audited candidates whose full-data training diverged, which the audit counts as 0."""
     others: Points
     """The candidates of the search that have a truth and are not audited."""
     audit: Audit
@@ -106,7 +108,11 @@ def read_results(run: Path) -> Results:
         trials=trials,
         truth=truth,
         sample=Points.keep_finite(
-            (number(row[audit.proxy]), number(row["test_accuracy"])) for row in audited
+            (number(row[audit.proxy]), np.nan_to_num(number(row["test_accuracy"])))
+            for row in audited
+        ),
+        diverged=tuple(
+            row["candidate"] for row in audited if math.isnan(number(row["test_accuracy"]))
         ),
         others=Points.keep_finite(
             (trial.proxy_accuracy, truth.get(trial.candidate, math.nan))

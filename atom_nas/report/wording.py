@@ -50,10 +50,12 @@ def quantity(count: float) -> str:
     """Return a count with three digits: 532, 12.3 k, 1.20 M."""
     if not math.isfinite(count):
         return MISSING
-    power = min(3, max(0, math.floor(math.log10(max(count, 1)) / 3 + 1e-9)))
-    scaled = count / 1000**power
-    digits = 0 if power == 0 else 2 - min(2, math.floor(math.log10(scaled)))
-    return f"{scaled:.{digits}f} {('', 'k', 'M', 'G')[power]}".rstrip()
+    rounded = float(f"{count:.3g}")
+    if rounded < 1000:
+        return f"{count:.0f}"
+    unit, size = next((u, s) for u, s in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if rounded >= s)
+    digits = max(0, 2 - math.floor(math.log10(rounded / size)))
+    return f"{rounded / size:.{digits}f} {unit}"
 
 
 def plain(value: object) -> str:

@@ -1,0 +1,217 @@
+"""Distil, train fresh nets on the images, test them: method x images per class, one table.
+
+    python benchmarks/distillation.py --dataset cifar10 --seeds 3 --networks 5
+
+Every measurement is a row of results.csv as soon as it is made; the same command goes on where it
+was stopped. results.json and results.md are written from these rows alone.
+"""
+
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from distillation_table import COLUMNS, PAPER_EPOCHS, write_tables
+from tqdm import tqdm
+
+from atom_nas.artifact import Proxy
+from atom_nas.condense import Condensation, condense, is_distilled, load_method
+from atom_nas.datasets import open_dataset
+from atom_nas.devices import resolve_device
+from atom_nas.errors import UserError, unknown
+from atom_nas.images import Dataset
+from atom_nas.judge import Judge
+from atom_nas.options import CACHE
+from atom_nas.recipes import RECIPES
+from atom_nas.runs import Table, canonical_json, open_run
+from atom_nas.zoo import NETS
+
+METHODS = ("atom", "datadam", "channel", "dm", "herding", "kmeans", "random")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured; the defaults are the papers' lengths."""
+
+    dataset: str = "cifar10"
+    """A data set by name, or a folder with one sub-folder a class."""
+    data_dir: Path = CACHE
+    """Where named data sets lie."""
+    methods: tuple[str, ...] = METHODS
+    ipc: tuple[int, ...] = (1, 10, 50)
+    """Images per class."""
+    recipe: str = "paper"
+    """paper or released."""
+    steps: int | None = None
+    """Distillation steps; default the recipe's own."""
+    loss_scale: float | None = None
+    """Default the recipe's own, as the next two."""
+    learning_rate: float | None = None
+    real_batch: int | None = None
+    seeds: int = 3
+    """Distillations of every method, with the seeds 0, 1, ..."""
+    nets: tuple[str, ...] = ("convnet3",)
+    """Architectures that are trained on the images."""
+    networks: int = 5
+    """Fresh networks of every architecture for each distillation."""
+    epochs: int = PAPER_EPOCHS
+    """Epochs of a fresh network."""
+    device: str = "auto"
+    out: Path | None = None
+    """Folder of results and proxies; default benchmarks/results/<device>-<dataset>."""
+    table_only: bool = False
+    """Only write the tables again from results.csv."""
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            load_method(method)
+        for kind, name, allowed in (
+            ("recipe", self.recipe, RECIPES),
+            *(("net", net, NETS) for net in self.nets),
+        ):
+            if name not in allowed:
+                raise unknown(kind, name, allowed)
+        counts = {"steps": self.steps, "seeds": self.seeds, "networks": self.networks}
+        for name, count in {**counts, "epochs": self.epochs, "ipc": min(self.ipc)}.items():
+            if count is not None and count < 1:
+                raise UserError(f"--{name} is {count}; it must be at least 1.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        kind = resolve_device(self.device).type
+        default = Path(__file__).parent / "results" / f"{kind}-{Path(self.dataset).stem}"
+        return self.out or default
+
+
+def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
+    """Make every measurement that results.csv in `folder` does not hold yet."""
+    device = resolve_device(settings.device)
+    table = Table(folder / "results.csv", COLUMNS)
+    make_recipe = RECIPES[settings.recipe]
+    judge = Judge(dataset=dataset, whiten=make_recipe(dataset, 1).whiten, device=device)
+    machine = {
+        "hardware": hardware(device),
+        "torch": torch.__version__,
+        "commit": commit(),
+    }
+    cells = [
+        (seed, ipc, method)
+        for seed in range(settings.seeds)
+        for ipc in settings.ipc
+        for method in settings.methods
+    ]
+    for seed, ipc, method in (bar := tqdm(cells, unit="proxy")):
+        bar.set_description(f"{method}_ipc{ipc} seed {seed}")
+        own = make_recipe(dataset, ipc)
+        changes = {
+            name: getattr(settings, name)
+            for name in ("steps", "loss_scale", "learning_rate", "real_batch")
+        }
+        recipe = replace(own, **{key: value for key, value in changes.items() if value})
+        job = Condensation(
+            dataset=dataset,
+            method=method,
+            images_per_class=ipc,
+            seed=seed,
+            recipe=recipe if is_distilled(method) else None,
+        )
+        reset_peak_memory(device)
+        proxy = condense(job, job.folder(folder / "proxies"), device)
+        about = {
+            "dataset": dataset.name,
+            "method": job.name.rpartition("_ipc")[0],
+            "images_per_class": ipc,
+            "recipe": settings.recipe if job.recipe else "",
+            "settings": canonical_json(job.recipe) if job.recipe else "",
+            "full_steps": own.steps if job.recipe else 0,
+            "whiten": judge.whiten,
+            "proxy": proxy.manifest["digest"][:10],
+            "seed": seed,
+            "distillation_seconds": f"{proxy.seconds:.3f}",
+            "peak_memory_bytes": proxy.manifest["peak_memory_bytes"],
+            **machine,
+        }
+        judge_all(settings, table, judge, proxy, about)
+        write_tables(folder)
+
+
+def judge_all(
+    settings: Settings, table: Table, judge: Judge, proxy: Proxy, about: dict[str, Any]
+) -> None:
+    """Append to `table` the accuracy of every fresh network on `proxy` that it lacks."""
+    key = ("proxy", "net", "net_seed", "epochs")
+    known = {tuple(row[column] for column in key) for row in table.rows}
+    for net in settings.nets:
+        for net_seed in range(settings.networks):
+            if (about["proxy"], net, str(net_seed), str(settings.epochs)) in known:
+                continue
+            start = time.perf_counter()
+            accuracy = judge.accuracy(
+                proxy.images, NETS[net], epochs=settings.epochs, seed=net_seed
+            )
+            fresh = {
+                "net": net,
+                "net_seed": net_seed,
+                "epochs": settings.epochs,
+                "accuracy": accuracy,
+                "evaluation_seconds": f"{time.perf_counter() - start:.3f}",
+            }
+            table.append({**about, **fresh})
+
+
+def hardware(device: torch.device) -> str:
+    """Return the name of the GPU, or the model of the CPU and the threads that torch uses."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor() or platform.machine()
+    return f"{device.type}: {model}, {torch.get_num_threads()} threads"
+
+
+def commit() -> str:
+    """Return the commit of the code, marked where the package differs from it."""
+    root = Path(__file__).parent.parent
+
+    def git(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    dirty = git("status", "--porcelain", "--", "atom_nas", "benchmarks/*.py")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if dirty else "")
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Let the peak memory count from now; on a CPU, Linux alone can."""
+    switch = Path("/proc/self/clear_refs")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif switch.exists():
+        switch.write_text("5")
+
+
+def main(settings: Settings) -> None:
+    if settings.table_only:
+        write_tables(settings.folder)
+        return
+    dataset = open_dataset(settings.dataset, settings.data_dir, seed=0)
+    # The papers condense all the training images; there is no search here to validate.
+    dataset = replace(dataset, train=dataset.train.join(dataset.validation))
+    identity = {"dataset": dataset.name, "train_digest": dataset.train.digest}
+    with open_run(settings.folder, identity) as folder:
+        measure(settings, folder, dataset)
+    print(f"table: {settings.folder / 'results.md'}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Settings, description=__doc__))
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,146 @@
+"""Options: defaults of the interface, what is refused, and files of them."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from atom_nas.errors import UserError
+from atom_nas.options import DistillOptions, Options, read_config
+from atom_nas.runs import write_json
+
+
+def test_defaults_are_the_main_job():
+    options = Options()
+    assert (options.proxy, options.dataset, options.space) == ("atom_ipc50", "digits", "convnet")
+    assert (options.trials, options.sampler, options.audit_size) == (40, "tpe", 30)
+    assert options.max_params is options.max_macs is options.out is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sampler": "tpee"}, r"unknown sampler 'tpee'.*'tpe'"),
+        ({"recipe": "papr"}, r"unknown recipe 'papr'.*'paper'"),
+        ({"proxy": "atm_ipc5"}, r"'atm'.*'atom'"),
+        ({"seed": -1}, r"--seed is -1; it must be at least 0"),
+        ({"trials": 0}, r"--trials is 0; it must be at least 1"),
+        ({"top_k": 0}, r"--top-k is 0"),
+        ({"audit_size": -3}, r"--audit-size is -3"),
+        ({"max_macs": 0}, r"--max-macs is 0"),
+        ({"steps": 0}, r"--steps is 0"),
+        ({"full_epochs": 0}, r"--full-epochs is 0"),
+    ],
+)
+def test_impossible_options_are_named(change, message):
+    with pytest.raises(UserError, match=message):
+        Options(**change)
+
+
+def test_seed_zero_is_allowed():
+    assert Options(seed=0).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        (Options(), "runs/digits-convnet-atom_ipc50-seed0"),
+        (
+            Options(dataset="/x/cells.npz", space="./mine.py", seed=2),
+            "runs/cells-mine-atom_ipc50-seed2",
+        ),
+        (
+            Options(proxy="./my/own.py_ipc3".replace("./my/own.py", "dm")),
+            "runs/digits-convnet-dm_ipc3-seed0",
+        ),
+        (Options(out=Path("here")), "here"),
+    ],
+)
+def test_the_run_folder(options, folder):
+    assert options.folder == Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("trials", "uniform"), [(1, 1), (2, 2), (4, 3), (10, 8), (40, 30), (200, 30)]
+)
+def test_the_uniform_start_is_three_quarters_at_most_30(trials, uniform):
+    assert Options(trials=trials).num_uniform == uniform
+
+
+def test_saved_options_are_restored(tmp_path):
+    options = Options(trials=7, max_macs=5, data_dir=Path("somewhere"), out=Path("old"))
+    write_json(tmp_path / "options.json", options)
+    again = Options.saved_in(tmp_path)
+    assert asdict(again) == {**asdict(options), "out": tmp_path}
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"trails": 3}', '{"trials": 3}'])
+def test_a_folder_without_good_options_is_no_run(tmp_path, content):
+    if content is not None:
+        (tmp_path / "options.json").write_text(content)
+    with pytest.raises(UserError, match="is no run folder") as caught:
+        Options.saved_in(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def write(tmp_path, text):
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_config_sets_options_of_every_type(tmp_path):
+    text = (
+        'proxy = "dm_ipc5"\ntrials = 12\nmax-macs = 300\naudit_size = 31\ndata-dir = "d"\nout = "o"'
+    )
+    assert read_config(write(tmp_path, text), Options) == {
+        "proxy": "dm_ipc5",
+        "trials": 12,
+        "max_macs": 300,
+        "audit_size": 31,
+        "data_dir": Path("d"),
+        "out": Path("o"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trails = 3", r"'trails'.*Did you mean 'trials'"),
+        ("trials = '3'", r"trials in .*c\.toml is '3'; it must be of type int"),
+        ("trials = true", r"trials in .* is True; it must be of type int"),
+        ("trials = 3.0", r"trials in .* is 3\.0; it must be of type int"),
+        ("proxy = 3", r"proxy in .* is 3; it must be of type str"),
+        ("out = 3", r"out in .* is 3; it must be of type Path"),
+        ("max_macs = 'many'", r"max_macs in .* must be of type int"),
+        ("trials = ", r"c\.toml is not TOML"),
+        ("[search]\ntrials = 3", r"'search'"),
+    ],
+)
+def test_a_bad_config_is_a_user_error_in_one_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_config(write(tmp_path, text), Options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_that_is_not_text(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is not TOML"):
+        read_config(file, Options)
+
+
+def test_a_missing_config(tmp_path):
+    with pytest.raises(UserError, match=r"none\.toml cannot be read: No such file"):
+        read_config(tmp_path / "none.toml", Options)
+
+
+def test_a_config_of_distill_knows_its_own_options_alone(tmp_path):
+    with pytest.raises(UserError, match="'trials'"):
+        read_config(write(tmp_path, "trials = 3"), DistillOptions)
+
+
+def test_options_are_json(tmp_path):
+    write_json(tmp_path / "o.json", Options(out=tmp_path))
+    assert json.loads((tmp_path / "o.json").read_text())["out"] == str(tmp_path)

@@ -1,0 +1,59 @@
+"""How the package hangs together: imports point down, few modules see torch or the test split."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    path for package in ("atom_nas", "search_spaces") for path in (ROOT / package).rglob("*.py")
+)
+READS_TEST_SPLIT = {
+    "truth.py": "measures candidates trained on the full data, once each",
+    "judge.py": "measures a distilled set as the papers do, and chooses nothing by it",
+    "images.py": "makes the split",
+}
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def test_imports_keep_the_contracts_of_pyproject(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename="pyproject.toml", no_cache=True) == 0
+
+
+@pytest.mark.parametrize("module", ["atom_nas.ranking", "atom_nas.report", "atom_nas.runs"])
+def test_modules_without_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_the_test_split_is_read_by_the_truth_and_the_judge_alone():
+    readers = {
+        path.name
+        for path in MODULES
+        if any(
+            isinstance(node, ast.Attribute) and node.attr == "test"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        )
+    }
+    assert readers == READS_TEST_SPLIT.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_are_short_and_say_what_they_are(path):
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_hold_no_machine_paths(path):
+    source = path.read_text(encoding="utf-8")
+    assert not any(place in source for place in ("/home/", "/root/", "/work/", "/tmp/"))
