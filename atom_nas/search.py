@@ -146,13 +146,12 @@ class Search:
             name = candidate_name(architecture)
             twin = next((t for t in counted if t.user_attrs.get("candidate") == name), None)
             if twin is not None:
-                return _repeat(trial, twin)
+                return self._repeat(trial, twin)
             trial.set_user_attr("candidate", name)
             trial.set_user_attr("architecture", describe(architecture))
             cost = self.space.cost(architecture)
             trial.set_user_attr("cost", asdict(cost))
-            for key, excess in self.limits.excess(cost).items():
-                trial.set_constraint(key, excess)
+            self._constrain(trial, cost)
             if not self.limits.allow(cost):
                 trial.set_user_attr("uncounted", "above a limit")
                 raise optuna.TrialPruned
@@ -166,6 +165,18 @@ class Search:
             raise
         trial.set_user_attr("seconds", seconds)
         return accuracy
+
+    def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> float:
+        """Give `trial` the value of the `twin` with the same architecture, which trained already."""
+        trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
+        if twin.value is None:
+            raise optuna.TrialPruned
+        self._constrain(trial, Cost(**twin.user_attrs["cost"]))
+        return twin.value
+
+    def _constrain(self, trial: optuna.Trial, cost: Cost) -> None:
+        for key, excess in self.limits.excess(cost).items():
+            trial.set_constraint(key, excess)
 
     def _candidate(self, trial: FrozenTrial) -> Candidate:
         attrs = trial.user_attrs
@@ -182,14 +193,6 @@ class Search:
             is_uniform=attrs["uniform"],
             reason=attrs.get("reason", ""),
         )
-
-
-def _repeat(trial: optuna.Trial, twin: FrozenTrial) -> float:
-    """Give `trial` the value of the `twin` with the same architecture, which trained already."""
-    trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
-    if twin.value is None:
-        raise optuna.TrialPruned
-    return twin.value
 
 
 def _counted(study: optuna.Study) -> list[FrozenTrial]:

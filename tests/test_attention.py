@@ -102,11 +102,12 @@ def loss_of(method, real, synthetic, recipe):
 )
 def test_attention_equals_the_loop(attention, by_loop, power, dtype):
     maps = make_maps(3, 5, 4, 2)
-    expected = torch.tensor([by_loop(sample, power) for sample in maps.tolist()])
+    rows = [by_loop(sample, power) for sample in maps.tolist()]
+    expected = torch.tensor(rows, dtype=torch.float64)
     got = attention(maps.to(dtype), power)
     assert got.dtype == dtype
     tolerance = 1e-12 if dtype == torch.float64 else 1e-6
-    torch.testing.assert_close(got.double(), expected.double(), atol=tolerance, rtol=tolerance * 10)
+    torch.testing.assert_close(got.double(), expected, atol=tolerance, rtol=tolerance * 10)
 
 
 def test_shapes_and_unit_length():
