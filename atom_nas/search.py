@@ -167,7 +167,7 @@ class Search:
         return accuracy
 
     def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> float:
-        """Give `trial` the value of the `twin` with the same architecture, which trained already."""
+        """Give `trial` the value of the `twin` of the same architecture, already trained."""
         trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
         if twin.value is None:
             raise optuna.TrialPruned
