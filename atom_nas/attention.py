@@ -5,9 +5,11 @@ squared distance of the class means of phi, real and synthetic, summed over the 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -17,9 +19,9 @@ def spatial_attention(maps: Tensor, power: float) -> Tensor:
     A_s(f)[b, h, w] = sum_c |f[b, c, h, w]|^p, flattened and divided by its L2 norm (Khaki et al.,
     arXiv 2405.01373; Sajedi et al., DataDAM, ICCV 2023).
 
-    `maps` has shape (B, C, H, W), the result (B, H * W), float32.
+    `maps` has shape (B, C, H, W), the result (B, H * W), float32 at least.
     """
-    return F.normalize(_raise(maps, power).sum(1).flatten(1), dim=1)
+    return F.normalize(_PowerSums.apply(maps, power, ((1,),))[0].flatten(1), dim=1)
 
 
 def channel_attention(maps: Tensor, power: float) -> Tensor:
@@ -28,17 +30,59 @@ def channel_attention(maps: Tensor, power: float) -> Tensor:
     A_c(f)[b, c] = sum_{h, w} |f[b, c, h, w]|^p, divided by its L2 norm (Khaki et al.,
     arXiv 2405.01373).
 
-    `maps` has shape (B, C, H, W), the result (B, C), float32.
+    `maps` has shape (B, C, H, W), the result (B, C), float32 at least.
     """
-    return F.normalize(_raise(maps, power).sum((2, 3)), dim=1)
+    return F.normalize(_PowerSums.apply(maps, power, ((2, 3),))[0].flatten(1), dim=1)
 
 
-def _raise(maps: Tensor, power: float) -> Tensor:
-    """Return |maps|^power in float32: the 4th power of a half-precision number overflows."""
-    maps = maps.float()
-    if power == 4:
-        return maps.square().square()
-    return maps.abs() if power == 1 else maps.abs().pow(power)
+def both_attentions(
+    maps: Tensor, spatial_power: float, channel_power: float
+) -> tuple[Tensor, Tensor]:
+    """Return (spatial, channel) attention of `maps`; equal powers are raised to once."""
+    if spatial_power != channel_power:
+        return spatial_attention(maps, spatial_power), channel_attention(maps, channel_power)
+    spatial, channel = _PowerSums.apply(maps, spatial_power, ((1,), (2, 3)))
+    return F.normalize(spatial.flatten(1), dim=1), F.normalize(channel.flatten(1), dim=1)
+
+
+def widen(tensor: Tensor) -> Tensor:
+    """Return half precision as float32, and anything wider as it is."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+class _PowerSums(torch.autograd.Function):
+    """Sums of |maps|^p over several choices of dimensions, which are kept with size 1.
+
+    Half precision is raised and summed in float32: the 4th power overflows float16. Only `maps`
+    are kept for the gradient, p |f|^(p-1) sign(f) times the sum of the incoming gradients, where
+    autograd would keep every power in float32.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, power: float, sums: tuple[tuple[int, ...], ...]
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(maps)
+        ctx.power = power
+        wide = widen(maps)
+        if power == 4:
+            raised = wide.square().square_()
+        else:
+            raised = wide.abs() if power == 1 else wide.abs().pow_(power)
+        return tuple(raised.sum(dims, keepdim=True) for dims in sums)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (maps,) = ctx.saved_tensors
+        wide = maps.to(gradients[0].dtype)
+        if ctx.power == 4:
+            slope = (wide.square() * wide).mul_(4)
+        elif ctx.power == 1:
+            slope = wide.sign()
+        else:
+            slope = wide.abs().pow_(ctx.power - 1).mul_(ctx.power).copysign_(wide)
+        return (slope * sum(gradients)).to(maps.dtype), None, None
 
 
 def class_means(descriptors: Tensor, num_classes: int) -> Tensor:

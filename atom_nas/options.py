@@ -63,9 +63,9 @@ class Options(DistillOptions):
     max_macs: int | None = None
     """No candidate has more multiply-adds an image."""
     proxy_epochs: int | None = None
-    """Epochs of a candidate on the proxy; default 30 on CUDA, 8 elsewhere."""
+    """Epochs of a candidate on the proxy; default 30 on CUDA, 6 elsewhere."""
     full_epochs: int | None = None
-    """Epochs of a candidate on the full data; default 30 on CUDA, 6 elsewhere."""
+    """Epochs of a candidate on the full data; default 30 on CUDA, 5 elsewhere."""
     audit_size: int = 30
     """Uniformly drawn candidates that are trained on the full data, to judge the proxy."""
     top_k: int = 3

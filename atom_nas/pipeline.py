@@ -36,7 +36,7 @@ SMALL_STEPS = 300
 """Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
 
 EPOCHS = {"cuda": (30, 30)}
-SMALL_EPOCHS = (8, 6)
+SMALL_EPOCHS = (6, 5)
 """Default epochs of a candidate on (proxy, full data), where there is no GPU."""
 
 

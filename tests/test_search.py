@@ -39,9 +39,6 @@ def build(architecture, image_shape, num_classes):
 UNLIMITED = Limits()
 FAST = sorted(SAMPLERS.keys() - {"gp"})
 
-# Optuna says so of a sampler that it has kept since version 3.1.
-pytestmark = pytest.mark.filterwarnings("ignore:BruteForceSampler is experimental")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet():

@@ -4,14 +4,16 @@ import math
 
 from torch import Tensor
 
-from atom_nas.attention import channel_attention, spatial_attention
+from atom_nas.attention import both_attentions, widen
 from atom_nas.recipes import Recipe
 
 
 def describe(maps: list[Tensor], embedding: Tensor, recipe: Recipe) -> list[Tensor]:
     """Return both attentions of every layer but the last, and sqrt(lambda) times the embedding."""
+    attentions = (
+        both_attentions(layer, recipe.spatial_power, recipe.channel_power) for layer in maps
+    )
     return [
-        *(spatial_attention(layer, recipe.spatial_power) for layer in maps),
-        *(channel_attention(layer, recipe.channel_power) for layer in maps),
-        math.sqrt(recipe.embedding_weight) * embedding.float(),
+        *(attention for pair in attentions for attention in pair),
+        math.sqrt(recipe.embedding_weight) * widen(embedding),
     ]

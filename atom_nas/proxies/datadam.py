@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from atom_nas.attention import spatial_attention
+from atom_nas.attention import spatial_attention, widen
 from atom_nas.recipes import Recipe
 
 
@@ -12,5 +12,5 @@ def describe(maps: list[Tensor], embedding: Tensor, recipe: Recipe) -> list[Tens
     """Return the spatial attention of every layer but the last, and sqrt(lambda) * embedding."""
     return [
         *(spatial_attention(layer, recipe.spatial_power) for layer in maps),
-        math.sqrt(recipe.embedding_weight) * embedding.float(),
+        math.sqrt(recipe.embedding_weight) * widen(embedding),
     ]

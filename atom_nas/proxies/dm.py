@@ -2,9 +2,11 @@
 
 from torch import Tensor
 
+from atom_nas.attention import widen
+from atom_nas.attention import at_least_float32
 from atom_nas.recipes import Recipe
 
 
 def describe(maps: list[Tensor], embedding: Tensor, recipe: Recipe) -> list[Tensor]:
     """Return the embedding, with weight 1."""
-    return [embedding.float()]
+    return [widen(embedding)]
