@@ -87,7 +87,8 @@ class _PowerSums(torch.autograd.Function):
 
 def class_means(descriptors: Tensor, num_classes: int) -> Tensor:
     """Average `descriptors` (num_classes * B, D), sorted by class, to (num_classes, D)."""
-    return descriptors.unflatten(0, (num_classes, -1)).mean(1)
+    means: Tensor = descriptors.unflatten(0, (num_classes, -1)).mean(1)
+    return means
 
 
 def matching_loss(real_means: Sequence[Tensor], synthetic_means: Sequence[Tensor]) -> Tensor:

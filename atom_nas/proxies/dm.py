@@ -3,7 +3,6 @@
 from torch import Tensor
 
 from atom_nas.attention import widen
-from atom_nas.attention import at_least_float32
 from atom_nas.recipes import Recipe
 
 
