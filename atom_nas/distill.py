@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from atom_nas.attention import class_means, matching_loss
-from atom_nas.augment import Augmentation, Draw, apply, draw
+from atom_nas.augment import Augmentation, apply, draw
 from atom_nas.devices import autocast
 from atom_nas.errors import UserError
 from atom_nas.nets import FeatureNet

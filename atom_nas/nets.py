@@ -96,6 +96,7 @@ class InstanceNormReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        """Normalise `x` (B, C, H, W) and cut it at zero."""
         num_images, channels, height, width = x.shape
         if height * width >= 1024 or x.is_cuda:
             y, mean, rstd = torch.native_group_norm(
@@ -115,6 +116,7 @@ class InstanceNormReLU(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Return the gradients for `x`, `weight` and `bias`."""
         x, y, weight, mean, rstd = ctx.saved_tensors
         gradient = torch.ops.aten.threshold_backward(gradient, y, 0).to(weight.dtype)
         x = x.to(weight.dtype)
