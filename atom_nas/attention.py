@@ -64,11 +64,13 @@ class _PowerSums(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(maps)
         ctx.power = power
-        wide = widen(maps)
+        raised = maps.to(torch.promote_types(maps.dtype, torch.float32), copy=True)
         if power == 4:
-            raised = wide.square().square_()
+            raised.square_().square_()
+        elif power == 1:
+            raised.abs_()
         else:
-            raised = wide.abs() if power == 1 else wide.abs().pow_(power)
+            raised.abs_().pow_(power)
         return tuple(raised.sum(dims, keepdim=True) for dims in sums)
 
     @staticmethod
@@ -77,12 +79,17 @@ class _PowerSums(torch.autograd.Function):
         (maps,) = ctx.saved_tensors
         wide = maps.to(gradients[0].dtype)
         if ctx.power == 4:
-            slope = (wide.square() * wide).mul_(4)
+            slope = wide.square().mul_(wide)
         elif ctx.power == 1:
             slope = wide.sign()
         else:
-            slope = wide.abs().pow_(ctx.power - 1).mul_(ctx.power).copysign_(wide)
-        return (slope * sum(gradients)).to(maps.dtype), None, None
+            slope = wide.abs().pow_(ctx.power - 1).copysign_(wide)
+        # Their sum would lie in another memory layout, in which products take 3 times as long.
+        first, *others = (ctx.power * gradient for gradient in gradients)
+        to_maps = slope * first
+        for gradient in others:
+            to_maps.addcmul_(slope, gradient)
+        return to_maps.to(maps.dtype), None, None
 
 
 def class_means(descriptors: Tensor, num_classes: int) -> Tensor:
