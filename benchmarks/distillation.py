@@ -61,6 +61,8 @@ class Settings:
     """Fresh networks of every architecture for each distillation."""
     epochs: int = PAPER_EPOCHS
     """Epochs of a fresh network."""
+    held_out: bool = False
+    """Measure on the validation split, which is then not condensed: to choose settings by."""
     device: str = "auto"
     out: Path | None = None
     """Folder of results and proxies; default benchmarks/results/<device>-<dataset>."""
@@ -202,8 +204,10 @@ def main(settings: Settings) -> None:
         write_tables(settings.folder)
         return
     dataset = open_dataset(settings.dataset, settings.data_dir, seed=0)
-    # The papers condense all the training images; there is no search here to validate.
-    dataset = replace(dataset, train=dataset.train.join(dataset.validation))
+    if settings.held_out:
+        dataset = replace(dataset, test=dataset.validation)
+    else:  # The papers condense all the training images.
+        dataset = replace(dataset, train=dataset.train.join(dataset.validation))
     identity = {"dataset": dataset.name, "train_digest": dataset.train.digest}
     with open_run(settings.folder, identity) as folder:
         measure(settings, folder, dataset)

@@ -151,6 +151,19 @@ def test_only_missing_measurements_are_made(benchmark: ModuleType, tmp_path: Pat
     assert asked == [0, 1, 2]
 
 
+def test_held_out_measures_on_the_validation_split(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(benchmark, "measure", lambda _settings, _folder, data: seen.append(data))
+    for held_out in (False, True):
+        out = tmp_path / str(held_out)
+        benchmark.main(benchmark.Settings(dataset="digits", held_out=held_out, out=out))
+    condensed, chosen = seen
+    assert len(condensed.train) == len(chosen.train) + len(chosen.validation)
+    assert chosen.test.digest == chosen.validation.digest != condensed.test.digest
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
