@@ -37,6 +37,11 @@ class Proxy:
         return str(self.manifest["proxy"])
 
     @property
+    def seed(self) -> int:
+        """The seed of the condensation."""
+        return int(self.manifest["seed"])
+
+    @property
     def seconds(self) -> float:
         """The time that the condensation took."""
         return float(self.manifest["seconds"])

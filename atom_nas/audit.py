@@ -1,22 +1,35 @@
-"""The audit: does the proxy rank candidates as full-data training does, and better than rivals?"""
+"""The audit: does the proxy rank candidates as full-data training does, and better than rivals?
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+The rule by which it says yes or no is written in docs/audit.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atom_nas.advice import decide, describe, explain_noise
 from atom_nas.ranking import (
-    MIN_CANDIDATES,
     compare,
     kendall,
+    precision_at,
+    rank_correlation,
+    rank_of_best,
     regret,
+    reliability,
     spearman,
+    top_fraction,
     top_overlap,
 )
 
 Array = NDArray[np.float64]
+
+TOP = 0.2
+"""The best fraction by truth, inside which estimators are judged too."""
+
+FRACTIONS, MIN_TOP = tuple(i / 10 for i in range(1, 11)), 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,80 +39,139 @@ class Estimator:
     name: str
     scores: Array
     """Shape (n,), higher is better."""
-    setup_seconds: float
+    setup_seconds: float = 0.0
     """Spent once, whatever the number of candidates (a distillation)."""
-    seconds_per_candidate: float
+    seconds_per_candidate: float = 0.0
+    repeats: Array | None = None
+    """Shape (r, n): the score of each seed, where `scores` is their mean."""
+    variants: Mapping[str, Array] = field(default_factory=dict)
+    """Other scores (n,) from the same trainings, by name."""
+
+    def cost(self, num_candidates: int) -> float:
+        """Return the seconds to score so many candidates."""
+        return self.setup_seconds + num_candidates * self.seconds_per_candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """Test accuracies of the audited candidates; a training that failed counts as 0."""
+
+    accuracies: tuple[tuple[float, ...], ...]
+    """For each of the n candidates those of its trainings, one or more."""
+    seconds: float
+    """Of a full-data training, the mean."""
+
+    @property
+    def mean(self) -> Array:
+        """Shape (n,): the mean over trainings."""
+        return np.array([np.mean(np.nan_to_num(each, nan=0.0)) for each in self.accuracies])
+
+    def ceiling(self, fraction: float = 1.0) -> float | None:
+        """Return the rank correlation between trainings in the best `fraction` by the mean.
+
+        It is taken over the candidates with two trainings or more, the first two of each; None
+        where there are fewer than 3.
+        """
+        chosen = top_fraction(self.mean, fraction)
+        pairs = [
+            each[:2]
+            for each, is_in in zip(self.accuracies, chosen, strict=True)
+            if is_in and len(each) > 1
+        ]
+        return reliability(np.nan_to_num(np.array(pairs).T, nan=0.0)) if len(pairs) > 2 else None
 
 
 def audit(
-    proxy: Estimator,
-    baselines: Sequence[Estimator],
-    truth: Array,
-    *,
-    full_seconds: float,
-    seed: int,
+    proxy: Estimator, rivals: Sequence[Estimator], truth: Truth, *, seed: int
 ) -> dict[str, Any]:
-    """Return the figures of `audit.json`, less the names of data set and space.
-
-    `truth` holds the test accuracies (n,) of the same candidates; a training that failed counts as
-    0, there and in the scores. `full_seconds` is the mean of a full-data training.
-    """
-    rivals = {}
-    for baseline in baselines:
-        comparison = compare(proxy.scores, baseline.scores, truth, seed=seed)
-        rivals[baseline.name] = {
-            **_figures(baseline, truth, full_seconds, seed),
-            "difference": asdict(comparison.difference),
-            "verdict": comparison.verdict,
+    """Return the figures of `audit.json`, less the names of data set and space."""
+    n = len(truth.accuracies)
+    figures = figures_of(proxy, truth, seed)
+    comparisons = {
+        rival.name: compare(proxy.scores, rival.scores, truth.mean, seed=seed) for rival in rivals
+    }
+    baselines = {
+        rival.name: {
+            **figures_of(rival, truth, seed),
+            "difference": asdict(comparisons[rival.name].difference),
         }
-    verdicts = {name: figures.pop("verdict") for name, figures in rivals.items()}
-    figures = _figures(proxy, truth, full_seconds, seed)
+        for rival in rivals
+    }
+    costs = {rival.name: rival.cost(n) for rival in rivals}
+    decision = decide(proxy.name, figures, comparisons, costs, proxy.cost(n))
+    noise = explain_noise(figures, truth.ceiling())
     return {
         "proxy": proxy.name,
         **figures,
-        "baselines": rivals,
-        "verdict": verdicts,
-        "sentences": _sentences(proxy.name, figures, rivals, verdicts),
+        "ceiling": {"all": truth.ceiling(), "top": truth.ceiling(TOP)},
+        "variants": {
+            name: asdict(spearman(scores, truth.mean, seed=seed))
+            for name, scores in proxy.variants.items()
+        },
+        "baselines": baselines,
+        "verdict": {name: comparison.verdict for name, comparison in comparisons.items()},
+        "decision": decision["use"],
+        "sentences": [decision["sentence"], *describe(proxy.name, figures, comparisons), *noise],
     }
 
 
-def _figures(estimator: Estimator, truth: Array, full_seconds: float, seed: int) -> dict[str, Any]:
-    k = max(1, round(0.1 * len(truth)))
+def figures_of(estimator: Estimator, truth: Truth, seed: int) -> dict[str, Any]:
+    """Return what is measured of one estimator alone."""
+    scores, mean = estimator.scores, truth.mean
+    n = len(mean)
+    k = max(1, round(0.1 * n))
+    top = top_fraction(mean, TOP)
     return {
-        "n": len(truth),
-        "spearman": asdict(spearman(estimator.scores, truth, seed=seed)),
-        "kendall": asdict(kendall(estimator.scores, truth, seed=seed)),
-        "top": {"k": k, "overlap": top_overlap(estimator.scores, truth, k)},
-        "regret_points": regret(estimator.scores, truth),
+        "n": n,
+        "spearman": asdict(spearman(scores, mean, seed=seed)),
+        "kendall": asdict(kendall(scores, mean, seed=seed)),
+        "top": {"k": k, "overlap": top_overlap(scores, mean, k)},
+        "top_fraction": {
+            "fraction": TOP,
+            "n": int(top.sum()),
+            "spearman": asdict(spearman(scores[top], mean[top], seed=seed)),
+            "kendall": asdict(kendall(scores[top], mean[top], seed=seed)),
+        },
+        "regret_points": regret(scores, mean),
+        "precision_at_10": precision_at(scores, mean, 0.1),
+        "rank_of_best": rank_of_best(scores, mean),
+        "reliability": None if estimator.repeats is None else _reliability(estimator, mean),
         "seconds": {
             "distill": estimator.setup_seconds,
             "proxy_per_candidate": estimator.seconds_per_candidate,
-            "full_per_candidate": full_seconds,
+            "full_per_candidate": truth.seconds,
         },
     }
 
 
-def _sentences(
-    name: str, figures: dict[str, Any], rivals: dict[str, Any], verdicts: dict[str, str]
-) -> list[str]:
-    """Say in words what the figures say."""
-    rho, n = figures["spearman"], figures["n"]
-    sentences = [
-        f"{name} ranks {n} candidates with Spearman {_interval(rho)} against full-data training."
-    ]
-    for rival, verdict in verdicts.items():
-        difference = _interval(rivals[rival]["difference"], sign="+")
-        words = {
-            "better": f"{name} ranks better than {rival}",
-            "worse": f"{name} ranks worse than {rival}: use {rival} instead",
-            "undecided": f"Undecided whether {name} ranks better than {rival}",
-        }[verdict]
-        sentences.append(f"{words} (difference in Spearman {difference}).")
-    if n < MIN_CANDIDATES:
-        sentences.append(f"Under {MIN_CANDIDATES} candidates a correlation says little.")
-    return sentences
+def _reliability(estimator: Estimator, mean: Array) -> dict[str, Any] | None:
+    repeats = estimator.repeats
+    assert repeats is not None
+    if len(repeats) < 2:
+        return None
+    single = [rank_correlation(each, mean) for each in repeats]
+    return {
+        "seeds": len(repeats),
+        "between_seeds": reliability(repeats),
+        "one_seed": float(np.mean(single)),
+    }
 
 
-def _interval(estimate: dict[str, float], sign: str = "") -> str:
-    value, low, high = (f"{estimate[key]:{sign}.2f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+def by_fraction(estimators: Sequence[Estimator], truth: Truth) -> list[dict[str, Any]]:
+    """Return the ceiling and each Spearman within the best 10%, 20%, ... of the truth.
+
+    Fractions of fewer than 5 candidates are left out.
+    """
+    rows = []
+    for fraction in FRACTIONS:
+        top = top_fraction(truth.mean, fraction)
+        if top.sum() >= MIN_TOP:
+            found = {
+                each.name: rank_correlation(each.scores[top], truth.mean[top])
+                for each in estimators
+            }
+            ceiling = truth.ceiling(fraction)
+            rows.append(
+                {"fraction": fraction, "n": int(top.sum()), "ceiling": ceiling, "spearman": found}
+            )
+    return rows

@@ -1,10 +1,13 @@
 """The command line: `atom-nas run`, and its stages one by one."""
 
 import argparse
+import io
+import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from contextlib import AbstractContextManager, redirect_stderr
+from dataclasses import fields, replace
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +31,7 @@ def run(args: Sequence[str]) -> None:
     with open_pipeline(_parse("run", Options, args)) as pipeline:
         proxy = pipeline.condense(pipeline.options.proxy)
         candidates = pipeline.search(proxy)
-        figures = pipeline.audit(proxy, candidates)
+        figures = pipeline.audit(candidates)
         folders = pipeline.export(candidates)
         page = pipeline.report()
     print("\n".join(figures["sentences"]))
@@ -59,10 +62,9 @@ def search(args: Sequence[str]) -> None:
 
 
 def audit(args: Sequence[str]) -> None:
-    """Condense, search, and judge the proxy by full-data training."""
+    """Judge the proxy by full-data accuracies, without a search or after one."""
     with open_pipeline(_parse("audit", Options, args)) as pipeline:
-        proxy = pipeline.condense(pipeline.options.proxy)
-        figures = pipeline.audit(proxy, pipeline.search(proxy))
+        figures = pipeline.audit(pipeline.found())
         print("\n".join(figures["sentences"]))
         print(f"figures: {pipeline.folder / 'audit.json'}")
 
@@ -128,26 +130,54 @@ def _parse(
     command: str, kind: type[Kind], args: Sequence[str], default: Kind | None = None
 ) -> Kind:
     """Return the options in `args`, over those of --config FILE.toml, over `default`."""
-    config = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    config.add_argument("--config", type=Path)
-    known, rest = config.parse_known_args(args)
+    config, args = _take("--config", args)
     default = default or kind()
-    if known.config:
-        default = replace(default, **read_config(known.config, kind))
-    function = COMMANDS[command]
-    return tyro.cli(
-        kind,
-        prog=f"atom-nas {command}",
-        description=f"{function.__doc__} Options can also come from --config FILE.toml.",
-        args=rest,
-        default=default,
-    )
+    if config:
+        default = replace(default, **read_config(config, kind))
+    function, box = COMMANDS[command], io.StringIO()
+    try:
+        with redirect_stderr(box):
+            options, strange = tyro.cli(
+                kind,
+                prog=f"atom-nas {command}",
+                description=f"{function.__doc__} Options can also come from --config FILE.toml.",
+                args=args,
+                default=default,
+                return_unknown_args=True,
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        hint = f"atom-nas {command} --help says what it takes"
+        raise UserError(f"{_message_in(box.getvalue())}; {hint}.") from None
+    if strange:
+        names = ("config", *(field.name for field in fields(kind)))
+        flags = [f"--{name.replace('_', '-')}" for name in names]
+        raise unknown("option", strange[0].partition("=")[0], flags)
+    return options
+
+
+def _take(option: str, args: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Return the path that `option` has in `args`, and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(option, type=Path, dest="path")
+    try:
+        known, rest = parser.parse_known_args(args)
+    except argparse.ArgumentError:
+        raise UserError(f"{option} lacks its value; give a path.") from None
+    return known.path, rest
+
+
+def _message_in(box: str) -> str:
+    """Return in one line what tyro says in its `box`, without the title and the help."""
+    lines = re.sub(r"\x1b\[[\d;]*m|│", "", box).splitlines()[1:]
+    has_words = re.compile(r"\w").search
+    message = takewhile(has_words, dropwhile(lambda line: not has_words(line), lines))
+    return " ".join(" ".join(message).split()).removeprefix("Error parsing ").rstrip(".")
 
 
 def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager[Pipeline]:
     """Open the run in --out with the options it has; those in `args` come before them."""
-    out = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    out.add_argument("--out", type=Path)
-    folder = out.parse_known_args(args)[0].out
+    folder, _ = _take("--out", args)
     default = Options.saved_in(folder) if folder else None
     return open_pipeline(_parse(command, Options, args, default))

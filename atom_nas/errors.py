@@ -14,3 +14,8 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(got.lower(), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(f"unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
+
+
+def explain(error: BaseException) -> str:
+    """Return the kind and message of `error` in one line, as a table keeps it."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -4,11 +4,14 @@ import json
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args, get_type_hints
+
+import tyro
 
 from atom_nas.condense import parse_name
 from atom_nas.errors import UserError, unknown
 from atom_nas.recipes import RECIPES
+from atom_nas.rivals import AGAINST
 from atom_nas.samplers import SAMPLERS
 
 CACHE = Path("~/.cache/atom_nas")
@@ -66,15 +69,35 @@ class Options(DistillOptions):
     """Epochs of a candidate on the proxy; default 30 on CUDA, 6 elsewhere."""
     full_epochs: int | None = None
     """Epochs of a candidate on the full data; default 30 on CUDA, 5 elsewhere."""
-    audit_size: int = 30
-    """Uniformly drawn candidates that are trained on the full data, to judge the proxy."""
+    audit_size: Annotated[int, tyro.conf.arg(aliases=["--n"])] = 30
+    """Uniformly drawn candidates whose ranking by the proxy is compared with the truth."""
+    against: str = "free"
+    """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
+    the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
+    proxy_seeds: int = 1
+    """Condensations of a proxy, each with a training of every audited candidate."""
+    truth: str = "training"
+    """training, a table by name (nas_bench_201), or a CSV with the columns of truth.csv."""
+    truth_seeds: int = 1
+    """Full-data trainings of every audited candidate."""
+    until_width: float | None = None
+    """Audit more candidates, 10 at a time, until the interval of Spearman is narrower."""
+    shrink: str = ""
+    """Settings of the space's nets on a proxy, as in cells_per_stage=1,channels=8."""
     top_k: int = 3
     """How many of the best are trained on the full data and exported."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.sampler not in SAMPLERS:
-            raise unknown("sampler", self.sampler, SAMPLERS)
+        for kind, name, known in (
+            ("sampler", self.sampler, SAMPLERS),
+            ("set of rivals", self.against, AGAINST),
+        ):
+            if name not in known:
+                raise unknown(kind, name, known)
+        if self.until_width is not None and not 0.01 <= self.until_width <= 2:
+            raise UserError(f"--until-width is {self.until_width:g}; it must be from 0.01 to 2.")
+        parse_settings(self.shrink)
 
     @property
     def folder(self) -> Path:
@@ -97,6 +120,14 @@ class Options(DistillOptions):
             raise UserError(f"{folder} is no run folder; give that of a run with --out.") from error
 
 
+def parse_settings(text: str) -> dict[str, int]:
+    """Return the settings in `text`, as in cells_per_stage=1,channels=8; UserError if not so."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    if any(not value.strip().isdigit() for _, _, value in pairs):
+        raise UserError(f"--shrink is {text!r}; give whole numbers, as in cells_per_stage=1.")
+    return {name.strip(): int(value) for name, _, value in pairs}
+
+
 def read_config(path: Path, kind: type[DistillOptions]) -> dict[str, Any]:
     """Return the fields of `kind` that the TOML file at `path` sets.
 
@@ -109,7 +140,7 @@ def read_config(path: Path, kind: type[DistillOptions]) -> dict[str, Any]:
         raise UserError(f"config file {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"config file {path} is not TOML: {error}.") from error
-    types = {field.name: field.type for field in fields(kind)}
+    types = get_type_hints(kind)
     options = {}
     for key, value in values.items():
         name = key.replace("-", "_")

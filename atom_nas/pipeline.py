@@ -1,36 +1,36 @@
 """The stages of a run in order: each takes what the run folder holds, and makes the rest."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from atom_nas import tables
 from atom_nas.artifact import Proxy
-from atom_nas.audit import Estimator, audit
 from atom_nas.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.confirm import Confirmation
 from atom_nas.datasets import open_dataset
 from atom_nas.devices import resolve_device
 from atom_nas.errors import UserError
-from atom_nas.evaluation import CandidateError, ProxyScores
+from atom_nas.evaluation import ProxyScores
 from atom_nas.export import Trained, export_model
+from atom_nas.free import FreeScores
 from atom_nas.images import Dataset
-from atom_nas.options import DistillOptions, Options
+from atom_nas.options import DistillOptions, Options, parse_settings
 from atom_nas.recipes import RECIPES
 from atom_nas.report import write_report
+from atom_nas.rivals import Scorer
 from atom_nas.runs import derive_seed, open_run, write_json
 from atom_nas.search import Candidate, Limits, Search
 from atom_nas.space import Space, candidate_name, draw_uniformly, load_space
 from atom_nas.train import Training
-from atom_nas.truth import Truth
-
-Item = TypeVar("Item")
+from atom_nas.truth import TrainedTruth
+from atom_nas.truth_table import TruthTable
 
 SMALL_STEPS = 300
 """Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
@@ -67,11 +67,16 @@ class Pipeline:
     dataset: Dataset
     space: Space
     scores: ProxyScores
-    truth: Truth
+    training: Training
+    """Of a candidate on a proxy."""
+    full_epochs: int
+    trained: TrainedTruth
+    """Full-data trainings: of what is exported, and of the audit where it takes no table."""
 
-    def condense(self, name: str) -> Proxy:
-        """Return the proxy called `name`, condensed once."""
-        job = condensation(replace(self.options, proxy=name), self.dataset, self.device)
+    def condense(self, name: str, number: int = 0) -> Proxy:
+        """Return the proxy called `name` with the run's seed plus `number`, condensed once."""
+        options = replace(self.options, proxy=name, seed=self.options.seed + number)
+        job = condensation(options, self.dataset, self.device)
         return condense(job, job.folder(self.folder / "proxies"), self.device)
 
     def search(self, proxy: Proxy) -> list[Candidate]:
@@ -81,15 +86,7 @@ class Pipeline:
             score = self.scores.score(proxy, architecture, seed=seed)
             return score.accuracy, score.seconds
 
-        search = Search(
-            journal=self.folder / "study.journal",
-            space=self.space,
-            evaluate=evaluate,
-            limits=self._limits(),
-            sampler=self.options.sampler,
-            num_uniform=self.options.num_uniform,
-            seed=self.options.seed,
-        )
+        search = self._study(evaluate)
         with tqdm(total=self.options.trials, desc="search", unit="trial") as bar:
             best = 0.0
 
@@ -109,53 +106,46 @@ class Pipeline:
             )
         return candidates
 
-    def audit(self, proxy: Proxy, candidates: list[Candidate]) -> dict[str, Any]:
-        """Judge `proxy` on a uniform sample of candidates; write audit.csv and audit.json."""
-        sample = self._sample(candidates)
-        baselines = [self._score_all(rival, sample) for rival in self._rivals(proxy)]
-        estimator = self._score_all(proxy, sample)
-        truths = [
-            self.truth.accuracy(architecture, seed=seed)
-            for architecture, seed in _progress(sample, "truth")
-        ]
-        accuracies = np.array([accuracy for accuracy, _ in truths])
-        sizes = [float(self.space.cost(architecture).num_params) for architecture, _ in sample]
-        baselines.append(
-            Estimator(
-                name="num_params",
-                scores=np.array(sizes),
-                setup_seconds=0.0,
-                seconds_per_candidate=0.0,
-            )
-        )
-        figures = {
-            "dataset": self.dataset.name,
-            "space": self.space.name,
-            **audit(
-                estimator,
-                baselines,
-                np.nan_to_num(accuracies, nan=0.0),
-                full_seconds=float(np.mean([seconds for _, seconds in truths])),
-                seed=self.options.seed,
-            ),
-        }
-        names = [candidate_name(architecture) for architecture, _ in sample]
-        tables.write_audit(self.folder / "audit.csv", names, accuracies, [estimator, *baselines])
-        write_json(self.folder / "audit.json", figures)
-        return figures
+    def found(self) -> list[Candidate]:
+        """Return the candidates of the search so far, none where there was no search."""
+        if not self._journal.exists():
+            return []
+        return self._study(lambda architecture, seed: (0.0, 0.0)).run(0, lambda candidates: None)
+
+    def audit(self, candidates: list[Candidate]) -> dict[str, Any]:
+        """Judge the proxy on a uniform sample of candidates; write audit.csv and audit.json.
+
+        With `options.until_width` the sample grows by 10 until the interval of Spearman is
+        narrower, or the space is used up.
+        """
+        confirmation = self._confirmation()
+        size, width = self.options.audit_size, self.options.until_width
+        while True:
+            sample = self._sample(candidates, size)
+            figures = confirmation.judge(sample)
+            rho = figures["spearman"]
+            found = rho["high"] - rho["low"]
+            if width is None or found < width or len(sample) < size:
+                return figures
+            tqdm.write(f"n = {len(sample)}: the interval is {found:.2f} wide; 10 more.")
+            size += 10
 
     def export(self, candidates: list[Candidate]) -> list[Path]:
         """Train the best `options.top_k` on the full data and export them; return the folders."""
         folders = []
-        for rank, best in enumerate(_progress(self.best(candidates), "export"), start=1):
-            accuracy, seconds = self.truth.accuracy(best.architecture, seed=best.seed)
+        for rank, best in enumerate(
+            tqdm(self.best(candidates), "export", unit="candidate"), start=1
+        ):
+            measured = self.trained.measure(best.architecture, seed=best.seed)
+            (accuracy,) = measured.accuracies
             if math.isnan(accuracy):
-                tqdm.write(f"{best.name} is not exported: its full-data training diverged.")
+                reason = self.trained.failure(best.architecture)
+                tqdm.write(f"{best.name} is not exported, its full-data training failed: {reason}")
                 continue
             trained = Trained(
                 space_source=self.space.source,
                 architecture=best.architecture,
-                net=self.truth.trained_net(best.architecture),
+                net=self.trained.trained_net(best.architecture),
                 image_shape=self.dataset.image_shape,
                 class_names=self.dataset.train.class_names,
                 normalization=self.dataset.normalization,
@@ -169,7 +159,7 @@ class Pipeline:
                 "test_accuracy": accuracy,
                 "num_params": best.cost.num_params,
                 "macs": best.cost.macs,
-                "full_seconds": seconds,
+                "full_seconds": measured.seconds,
                 "seed": best.seed,
             }
             folder = self.folder / "export" / f"{rank}-{best.name}"
@@ -190,10 +180,54 @@ class Pipeline:
         """Write the report of what the folder holds."""
         return write_report(self.folder)
 
+    @property
+    def _journal(self) -> Path:
+        return self.folder / "study.journal"
+
+    def _study(self, evaluate: Callable[[Any, int], tuple[float, float]]) -> Search:
+        return Search(
+            journal=self._journal,
+            space=self.space,
+            evaluate=evaluate,
+            limits=self._limits(),
+            sampler=self.options.sampler,
+            num_uniform=self.options.num_uniform,
+            seed=self.options.seed,
+        )
+
     def _limits(self) -> Limits:
         return Limits(num_params=self.options.max_params, macs=self.options.max_macs)
 
-    def _sample(self, candidates: list[Candidate]) -> list[tuple[Any, int]]:
+    def _confirmation(self) -> Confirmation:
+        options = self.options
+        return Confirmation(
+            folder=self.folder,
+            dataset=self.dataset,
+            space=self.space.name,
+            scorer=Scorer(
+                scores=self.scores, condense=self.condense, num_seeds=options.proxy_seeds
+            ),
+            free=FreeScores(
+                self.folder / "free.csv",
+                space=self.space,
+                dataset=self.dataset,
+                seed=options.seed,
+                device=self.device,
+            ),
+            truth=self.trained
+            if options.truth == "training"
+            else TruthTable.open(options.truth, self.space, self.dataset.name),
+            trainings=options.truth_seeds,
+            proxy=condensation(options, self.dataset, self.device).name,
+            images_per_class=parse_name(options.proxy)[1],
+            against=options.against,
+            training=self.training,
+            full_epochs=self.full_epochs,
+            seed=options.seed,
+            width=options.until_width,
+        )
+
+    def _sample(self, candidates: list[Candidate], size: int) -> list[tuple[Any, int]]:
         """Return the audited (architecture, seed): the search's uniform draws, then new ones."""
         sample = {
             candidate.name: (candidate.architecture, candidate.seed)
@@ -202,37 +236,13 @@ class Pipeline:
         }
         seed = derive_seed(self.options.seed, "audit")
         fresh = draw_uniformly(self.space, seed=seed, is_allowed=self._limits().allow)
-        while len(sample) < self.options.audit_size:
+        while len(sample) < size:
             architecture = next(fresh, None)
             if architecture is None:
                 break
             seed = derive_seed(self.options.seed, "audited", len(sample))
             sample.setdefault(candidate_name(architecture), (architecture, seed))
-        return list(sample.values())[: self.options.audit_size]
-
-    def _rivals(self, proxy: Proxy) -> Iterator[Proxy]:
-        """Yield random real images of the same number, the default rival."""
-        name = f"random_ipc{parse_name(self.options.proxy)[1]}"
-        if name != proxy.name:
-            yield self.condense(name)
-
-    def _score_all(self, proxy: Proxy, sample: list[tuple[Any, int]]) -> Estimator:
-        """Score the sample by training on `proxy`; a candidate that fails scores 0."""
-        accuracies, seconds = [], []
-        for architecture, seed in _progress(sample, proxy.name):
-            try:
-                score = self.scores.score(proxy, architecture, seed=seed)
-            except CandidateError:
-                accuracies.append(0.0)
-                continue
-            accuracies.append(score.accuracy)
-            seconds.append(score.seconds)
-        return Estimator(
-            name=proxy.name,
-            scores=np.array(accuracies),
-            setup_seconds=proxy.seconds,
-            seconds_per_candidate=float(np.mean(seconds)) if seconds else 0.0,
-        )
+        return list(sample.values())[:size]
 
 
 @contextmanager
@@ -245,6 +255,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
+    shrunk = space.shrunk(parse_settings(options.shrink))
+    if options.truth != "training":
+        TruthTable.open(options.truth, space, dataset.name)
     defaults = EPOCHS.get(device.type, SMALL_EPOCHS)
     proxy_epochs = options.proxy_epochs or defaults[0]
     full_epochs = options.full_epochs or defaults[1]
@@ -257,17 +270,15 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "max_macs": options.max_macs,
         "proxy_epochs": proxy_epochs,
         "full_epochs": full_epochs,
+        "shrink": shrunk.settings,
     }
+    training = Training(epochs=proxy_epochs, flip=dataset.flip)
     with open_run(options.folder, settings) as folder:
         write_json(folder / "options.json", options)
         scores = ProxyScores(
-            folder / "scores.csv",
-            space=space,
-            dataset=dataset,
-            training=Training(epochs=proxy_epochs, flip=dataset.flip),
-            device=device,
+            folder / "scores.csv", space=shrunk, dataset=dataset, training=training, device=device
         )
-        truth = Truth(
+        trained = TrainedTruth(
             folder,
             space=space,
             dataset=dataset,
@@ -281,9 +292,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             dataset=dataset,
             space=space,
             scores=scores,
-            truth=truth,
+            training=training,
+            full_epochs=full_epochs,
+            trained=trained,
         )
-
-
-def _progress(items: Sequence[Item], what: str) -> Iterator[Item]:
-    yield from tqdm(items, desc=what, unit="candidate")

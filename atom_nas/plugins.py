@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import UserError, explain, unknown
 
 
 def available(package: str) -> dict[str, str]:
@@ -64,6 +64,5 @@ def _load_file(path: Path, kind: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{kind} file {str(path)!r} does not import: {reason}") from error
+        raise UserError(f"{kind} file {str(path)!r} does not import: {explain(error)}") from error
     return module

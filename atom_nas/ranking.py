@@ -71,6 +71,11 @@ def spearman(scores: ArrayLike, truth: ArrayLike, *, seed: int = 0) -> Estimate:
     return _estimate(value, x, y, lambda i: _rank_correlation(x[i], y[i]), _spearman_fisher, seed)
 
 
+def rank_correlation(scores: ArrayLike, truth: ArrayLike) -> float:
+    """Return the value of `spearman`, without an interval and at once."""
+    return float(_rank_correlation(*_checked(scores, truth)))
+
+
 def kendall(scores: ArrayLike, truth: ArrayLike, *, seed: int = 0) -> Estimate:
     """Estimate Kendall's tau-b, its interval as in `spearman` with variance 0.437 / (n - 4)."""
     x, y = _checked(scores, truth)

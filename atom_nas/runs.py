@@ -14,6 +14,9 @@ import filelock
 
 from atom_nas.errors import UserError
 
+SETTINGS = "settings.json"
+"""In a run folder: what it was made with, written before anything else and never changed."""
+
 
 def canonical_json(value: object) -> str:
     """Return `value` (dataclasses and paths allowed) as JSON with sorted keys."""
@@ -89,9 +92,12 @@ class Table:
 def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     """Make or reopen the run folder, alone in it, and hold it to the `settings` it was made with.
 
-    Raises UserError where it cannot be written, is in use, or was made with other settings.
+    Raises UserError where it cannot be written, is in use, was made with other settings or holds
+    files that are not of a run; in the last two cases nothing in it is touched.
     """
+    wanted = json.loads(canonical_json(settings))
     try:
+        _hold_to_settings(folder, wanted)
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
         lock.acquire(timeout=0)
@@ -102,7 +108,9 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
             f"cannot write to {folder}: {error.strerror}; choose another folder with --out."
         ) from error
     try:
-        _hold_to_settings(folder, settings)
+        _hold_to_settings(folder, wanted)  # again: another process may have made it since
+        if not (folder / SETTINGS).exists():
+            write_json(folder / SETTINGS, wanted)
         yield folder
     except OSError as error:
         if error.errno in _DISK_FULL:
@@ -118,19 +126,17 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
 _DISK_FULL = {28, 122}  # ENOSPC, EDQUOT
 
 
-def _hold_to_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    path = folder / "settings.json"
-    wanted = json.loads(canonical_json(settings))
-    if not path.exists():
-        foreign = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
-        if foreign:
+def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
+    """Refuse `folder` where it has other settings than `wanted`, or files but no settings."""
+    names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    if SETTINGS not in names:
+        if foreign := [name for name in names if not name.startswith(".")]:
             raise UserError(
-                f"{folder} holds files that are not of a run ({foreign[0]}, ...); "
+                f"{folder} holds files that are not of a run ({min(foreign)}, ...); "
                 "use an empty folder or another --out."
             )
-        write_json(path, wanted)
         return
-    made_with = json.loads(path.read_text(encoding="utf-8"))
+    made_with = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
     if changed:
         differences = ", ".join(

@@ -2,15 +2,32 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
+
+POPULATION = 4
+"""Size of a generation of NSGA-II: small, as a search of 5 fills one in its uniform start."""
 
 
 def _brute_force(seed: int) -> samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return samplers.BruteForceSampler(seed=seed, avoid_premature_stop=True)
+
+
+def _nsga2(seed: int, breed: Callable[..., dict[str, Any]] | None = None) -> samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return samplers.NSGAIISampler(
+            population_size=POPULATION,
+            mutation_prob=None,
+            crossover=samplers.nsgaii.UniformCrossover(swapping_prob=0.5),
+            crossover_prob=0.9,
+            child_generation_strategy=breed,
+            seed=seed,
+        )
 
 
 SAMPLERS: dict[str, Callable[[int], samplers.BaseSampler]] = {
@@ -26,12 +43,14 @@ SAMPLERS: dict[str, Callable[[int], samplers.BaseSampler]] = {
         warn_independent_sampling=False,
         seed=seed,
     ),
-    "nsga2": lambda seed: samplers.NSGAIISampler(
-        population_size=20,
-        mutation_prob=None,
-        crossover=samplers.nsgaii.UniformCrossover(swapping_prob=0.5),
-        crossover_prob=0.9,
-        seed=seed,
-    ),
+    "nsga2": _nsga2,
 }
 """Name -> the sampler for a seed. The uniform start is the search's own, hence no start-ups."""
+
+
+def uniform(sampler: str, seed: int) -> samplers.BaseSampler:
+    """Return a sampler of uniform draws, the same draws for every `sampler` that learns from them.
+
+    NSGA-II breeds only from what it drew itself: its generations take these in, born of no parents.
+    """
+    return _nsga2(seed, lambda *_: {}) if sampler == "nsga2" else samplers.RandomSampler(seed=seed)

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from atom_nas.cost import Cost
 from atom_nas.runs import derive_seed, drop_torn_line
-from atom_nas.samplers import SAMPLERS
+from atom_nas.samplers import SAMPLERS, uniform
 from atom_nas.space import MAX_IDLE_DRAWS, Space, candidate_name, describe
 
 MAX_REPEATS = 20
@@ -132,9 +132,8 @@ class Search:
         """Return the sampler of the next trial, a function of the seed and the trials so far."""
         is_uniform = len(_counted(study)) < self.num_uniform or idle >= MAX_REPEATS
         number = len(study.get_trials(deepcopy=False))
-        return SAMPLERS["random" if is_uniform else self.sampler](
-            derive_seed(self.seed, "sampler", number)
-        )
+        seed = derive_seed(self.seed, "sampler", number)
+        return uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
 
     def _objective(self, trial: optuna.Trial) -> float:
         counted = _counted(trial.study)

@@ -1,12 +1,13 @@
 """A search space, loaded by name or path: candidates drawn, named, built and counted."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import optuna
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from atom_nas import plugins
 from atom_nas.cost import Cost, measure_cost
+from atom_nas.errors import unknown
 
 NEEDS = ("Architecture", "sample", "build")
 MAX_IDLE_DRAWS = 1_000
@@ -28,6 +30,20 @@ class Space:
     module: ModuleType
     image_shape: tuple[int, int, int]
     num_classes: int
+    settings: dict[str, int] = field(default_factory=dict)
+    """Keyword arguments of `build` other than its defaults."""
+
+    def shrunk(self, settings: dict[str, int]) -> Self:
+        """Return the space of the same architectures, built with other `settings`.
+
+        Raises UserError where `build` has no such keyword.
+        """
+        parameters = inspect.signature(self.module.build).parameters.values()
+        allowed = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+        for name in settings:
+            if name not in allowed:
+                raise unknown(f"setting of the space {self.name}", name, allowed)
+        return replace(self, settings=settings)
 
     @property
     def source(self) -> Path:
@@ -62,7 +78,9 @@ class Space:
         )
 
     def _build(self, architecture: Any) -> nn.Module:
-        net: nn.Module = self.module.build(architecture, self.image_shape, self.num_classes)
+        net: nn.Module = self.module.build(
+            architecture, self.image_shape, self.num_classes, **self.settings
+        )
         return net
 
 
@@ -97,10 +115,14 @@ def draw_uniformly(space: Space, *, seed: int, is_allowed: Callable[[Cost], bool
     idle = 0
     while idle < MAX_IDLE_DRAWS:
         trial = study.ask()
-        architecture = space.sample(trial)
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        name = candidate_name(architecture)
         idle += 1
+        try:
+            architecture = space.sample(trial)
+            name = candidate_name(architecture)
+        except Exception:
+            continue
+        finally:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
         if name not in seen:
             seen.add(name)
             if _is_allowed(space, architecture, is_allowed):

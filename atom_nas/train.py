@@ -1,7 +1,7 @@
 """Train one net on images in memory, and score it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -21,10 +21,12 @@ class DivergenceError(RuntimeError):
 class Training:
     """SGD with Nesterov momentum on a one-cycle learning rate, images shifted and mirrored."""
 
-    epochs: int
-    """Passes over the training images."""
+    epochs: float
+    """Passes over the training images; the last may be a part of one."""
     flip: bool
     """Mirror half of the images."""
+    stop: float = 1.0
+    """End after this share of the schedule, the learning rate as it is then."""
     batch_size: int = 64
     learning_rate: float = 0.1
     """The peak of the one-cycle schedule."""
@@ -36,17 +38,24 @@ class Training:
     """Images move by up to this share of their side, zero-padded."""
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0:
+        if self.epochs <= 0 or self.batch_size < 1 or self.learning_rate <= 0:
             raise ValueError(f"epochs, batch_size and learning_rate must be positive: {self}")
+        if not 0 < self.stop <= 1:
+            raise ValueError(f"stop is {self.stop}; it must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How well a net classifies: accuracy (fraction), cross-entropy in nats, training seconds."""
+    """How well a net classifies, and how it learnt to."""
 
     accuracy: float
+    """A fraction."""
     loss: float
-    seconds: float
+    """Cross-entropy in nats, as the next."""
+    seconds: float = 0.0
+    """Of the training."""
+    curve: tuple[float, ...] = ()
+    """The mean training loss of each epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +70,8 @@ class Examples:
         return type(self)(images=self.images.to(device), labels=self.labels.to(device))
 
 
-def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) -> nn.Module:
-    """Train `net` in place on `examples`, shuffled every epoch, and return it.
+def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) -> tuple[float, ...]:
+    """Train `net` in place on `examples`, shuffled every epoch; return each epoch's mean loss.
 
     The order and the augmentation depend on `seed` alone. Raises DivergenceError when a loss is not
     finite.
@@ -72,7 +81,8 @@ def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) ->
     net = net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
     generator = torch.Generator(device).manual_seed(seed)
     num_images = len(examples.labels)
-    steps_per_epoch = -(-num_images // training.batch_size)
+    steps = training.epochs * -(-num_images // training.batch_size)
+    remaining = max(1, round(steps * training.stop))
     optimizer = torch.optim.SGD(
         net.parameters(),
         lr=training.learning_rate,
@@ -83,13 +93,15 @@ def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) ->
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=training.learning_rate,
-        total_steps=max(2, training.epochs * steps_per_epoch),
+        total_steps=max(2, round(steps)),
         cycle_momentum=False,
     )
-    for _ in range(training.epochs):
+    curve = []
+    while remaining:
         order = torch.randperm(num_images, generator=generator, device=device)
         total = torch.zeros((), device=device)
-        for batch in order.split(training.batch_size):
+        batches = order.split(training.batch_size)[:remaining]
+        for batch in batches:
             images = shift_and_flip(examples.images[batch], training, generator)
             with autocast(device):
                 logits = net(images.contiguous(memory_format=layout))
@@ -102,7 +114,9 @@ def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) ->
             total += loss.detach()
         if not torch.isfinite(total):
             raise DivergenceError("the training loss is not finite")
-    return net
+        remaining -= len(batches)
+        curve.append(total.item() / len(batches))
+    return tuple(curve)
 
 
 def shift_and_flip(images: Tensor, training: Training, generator: torch.Generator) -> Tensor:
@@ -129,8 +143,8 @@ def shift_and_flip(images: Tensor, training: Training, generator: torch.Generato
 
 
 @torch.inference_mode()
-def evaluate(net: nn.Module, examples: Examples, *, seconds: float = 0.0) -> Score:
-    """Score `net` on `examples`; `seconds` is passed on."""
+def evaluate(net: nn.Module, examples: Examples) -> Score:
+    """Score `net` on `examples`."""
     device = examples.images.device
     layout = memory_format(net, device)
     net.eval()
@@ -147,13 +161,14 @@ def evaluate(net: nn.Module, examples: Examples, *, seconds: float = 0.0) -> Sco
     if not torch.isfinite(loss):
         raise DivergenceError("the validation loss is not finite")
     count = len(examples.labels)
-    return Score(accuracy=hits.item() / count, loss=loss.item() / count, seconds=seconds)
+    return Score(accuracy=hits.item() / count, loss=loss.item() / count)
 
 
 def fit_and_score(
     net: nn.Module, train: Examples, held_out: Examples, training: Training, *, seed: int
 ) -> Score:
-    """Train `net` on `train` and score it on `held_out`; `seconds` is the training's."""
+    """Train `net` on `train` and score it on `held_out`."""
     start = time.perf_counter()
-    fit(net, train, training, seed=seed)
-    return evaluate(net, held_out, seconds=time.perf_counter() - start)
+    curve = fit(net, train, training, seed=seed)
+    seconds = time.perf_counter() - start
+    return replace(evaluate(net, held_out), seconds=seconds, curve=curve)

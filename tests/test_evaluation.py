@@ -12,8 +12,8 @@ from atom_nas.artifact import Proxy
 from atom_nas.evaluation import CandidateError, ProxyScores
 from atom_nas.images import ImageSet, Source, split
 from atom_nas.space import load_space
-from atom_nas.train import Training
-from atom_nas.truth import Truth
+from atom_nas.train import Examples, Training, evaluate
+from atom_nas.truth import TrainedTruth
 
 CPU = torch.device("cpu")
 TRAINING = Training(epochs=10, flip=False, batch_size=16)
@@ -84,7 +84,9 @@ def space(tmp_path):
 
 @pytest.fixture
 def proxy():
-    return Proxy(images=make_images(16, 3), manifest={"proxy": "toy_ipc8", "seconds": 1.0})
+    return Proxy(
+        images=make_images(16, 3), manifest={"proxy": "toy_ipc8", "seed": 0, "seconds": 1.0}
+    )
 
 
 def make_scores(path, space, dataset):
@@ -92,7 +94,7 @@ def make_scores(path, space, dataset):
 
 
 def make_truth(run, space, dataset):
-    return Truth(run, space=space, dataset=dataset, training=TRAINING, device=CPU)
+    return TrainedTruth(run, space=space, dataset=dataset, training=TRAINING, device=CPU)
 
 
 def architecture(space, kind="linear"):
@@ -134,7 +136,9 @@ def test_each_proxy_has_scores_of_its_own(tmp_path, space, dataset, proxy):
     path = tmp_path / "scores.csv"
     scores = make_scores(path, space, dataset)
     other = replace(
-        proxy, images=make_images(16, 3, flipped=True), manifest={"proxy": "x", "seconds": 0.0}
+        proxy,
+        images=make_images(16, 3, flipped=True),
+        manifest={"proxy": "x", "seed": 0, "seconds": 0.0},
     )
     assert scores.score(proxy, architecture(space), seed=0).accuracy > 0.9
     assert scores.score(other, architecture(space), seed=0).accuracy < 0.1
@@ -174,20 +178,46 @@ def test_an_interrupt_is_no_failure(tmp_path, space, dataset, proxy, monkeypatch
     assert not path.exists()
 
 
+def test_each_draw_of_a_proxy_has_scores_of_its_own(tmp_path, space, dataset, proxy):
+    scores = make_scores(tmp_path / "scores.csv", space, dataset)
+    manifest = proxy.manifest | {"seed": 1}
+    again = replace(proxy, images=make_images(16, 4), manifest=manifest)
+    first = scores.score(proxy, architecture(space), seed=0)
+    assert scores.score(again, architecture(space), seed=0).loss != first.loss
+    assert [row["proxy_seed"] for row in rows_of(tmp_path / "scores.csv")] == ["0", "1"]
+
+
+def test_another_training_shares_the_table(tmp_path, space, dataset, proxy):
+    path = tmp_path / "scores.csv"
+    scores = make_scores(path, space, dataset)
+    longer = scores.with_training(replace(TRAINING, epochs=12))
+    named = replace(proxy, manifest=proxy.manifest | {"proxy": "long"})
+    assert len(scores.score(proxy, architecture(space), seed=0).curve) == 10
+    assert len(longer.score(named, architecture(space), seed=0).curve) == 12
+    assert [row["proxy"] for row in rows_of(path)] == ["toy_ipc8", "long"]
+
+
+def test_the_curve_is_kept(tmp_path, space, dataset, proxy):
+    path = tmp_path / "scores.csv"
+    first = make_scores(path, space, dataset).score(proxy, architecture(space), seed=0)
+    assert len(first.curve) == 10 and first.curve[-1] < first.curve[0]
+    assert make_scores(path, space, dataset).score(proxy, architecture(space), seed=0) == first
+
+
 def test_the_truth_is_of_the_test_split(tmp_path, space, dataset):
-    accuracy, seconds = make_truth(tmp_path, space, dataset).accuracy(architecture(space), seed=5)
-    assert accuracy < 0.1
-    assert seconds > 0
+    measured = make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5)
+    assert measured.accuracies[0] < 0.1
+    assert measured.seconds > 0
     (row,) = rows_of(tmp_path / "truth.csv")
-    assert list(row) == ["candidate", "seed", "test_accuracy", "seconds"]
-    assert (row["candidate"], row["seed"]) == ("linear", "5")
-    assert float(row["test_accuracy"]) == accuracy
+    assert list(row) == ["candidate", "seed", "test_accuracy", "seconds", "failure"]
+    assert (row["candidate"], row["seed"], row["failure"]) == ("linear", "5", "")
+    assert float(row["test_accuracy"]) == measured.accuracies[0]
 
 
 def test_the_truth_trains_on_train_and_validation(tmp_path, space, dataset, monkeypatch):
     seen = []
     monkeypatch.setattr(truth, "fit", lambda net, examples, *_, **__: seen.append(examples))
-    make_truth(tmp_path, space, dataset).accuracy(architecture(space), seed=0)
+    make_truth(tmp_path, space, dataset).measure(architecture(space), seed=0)
     whole = torch.cat([dataset.train.pixels, dataset.validation.pixels])
     torch.testing.assert_close(seen[0].images, dataset.normalization(whole))
 
@@ -196,35 +226,48 @@ def test_the_truth_is_measured_once_and_found_by_the_next_process(
     tmp_path, space, dataset, monkeypatch
 ):
     known = make_truth(tmp_path, space, dataset)
-    assert not known.is_known(architecture(space))
-    first = known.accuracy(architecture(space), seed=5)
+    first = known.measure(architecture(space), seed=5)
     monkeypatch.setattr(truth, "fit", no_training)
     again = make_truth(tmp_path, space, dataset)
-    assert again.is_known(architecture(space))
-    assert known.accuracy(architecture(space), seed=5) == first
-    assert again.accuracy(architecture(space), seed=5) == first
+    assert known.measure(architecture(space), seed=5) == first
+    assert again.measure(architecture(space), seed=9) == first
 
 
-def test_the_trained_net_is_the_measured_one(tmp_path, space, dataset):
+def test_more_trainings_add_to_those_made(tmp_path, space, dataset):
     known = make_truth(tmp_path, space, dataset)
-    accuracy, _ = known.accuracy(architecture(space), seed=5)
+    (first,) = known.measure(architecture(space), seed=5).accuracies
+    several = make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5, trainings=3)
+    assert several.accuracies[0] == first
+    rows = rows_of(tmp_path / "truth.csv")
+    assert len(rows) == len(several.accuracies) == 3
+    assert len({row["seed"] for row in rows}) == 3
+    assert known.measure(architecture(space), seed=5).accuracies == (first,)
+
+
+def test_the_trained_net_is_the_first_measured_one(tmp_path, space, dataset):
+    known = make_truth(tmp_path, space, dataset)
+    measured = known.measure(architecture(space), seed=5, trainings=2)
     net = make_truth(tmp_path, space, dataset).trained_net(architecture(space))
-    with torch.inference_mode():
-        logits = net(dataset.normalization(dataset.test.pixels))
-    assert not net.training
-    assert (logits.argmax(1) == dataset.test.labels).float().mean().item() == accuracy
-
-
-@pytest.mark.parametrize("kind", ["wild", "wrong"])
-def test_a_truth_that_fails_is_nan_and_stays_so(tmp_path, space, dataset, monkeypatch, kind):
-    accuracy, seconds = make_truth(tmp_path, space, dataset).accuracy(
-        architecture(space, kind), seed=0
+    score = evaluate(
+        net, Examples(images=dataset.normalization(dataset.test.pixels), labels=dataset.test.labels)
     )
-    assert math.isnan(accuracy)
-    assert seconds > 0
+    assert not net.training
+    assert score.accuracy == measured.accuracies[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("wild", "the training loss is not finite"), ("wrong", "do not fit")]
+)
+def test_a_truth_that_fails_is_nan_with_its_reason(
+    tmp_path, space, dataset, monkeypatch, kind, reason
+):
+    measured = make_truth(tmp_path, space, dataset).measure(architecture(space, kind), seed=0)
+    assert math.isnan(measured.accuracies[0])
+    assert measured.seconds > 0
     monkeypatch.setattr(truth, "fit", no_training)
-    again, _ = make_truth(tmp_path, space, dataset).accuracy(architecture(space, kind), seed=0)
-    assert math.isnan(again)
+    again = make_truth(tmp_path, space, dataset)
+    assert math.isnan(again.measure(architecture(space, kind), seed=0).accuracies[0])
+    assert reason in again.failure(architecture(space, kind))
 
 
 def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
@@ -237,5 +280,5 @@ def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("atom_nas.runs.Table.append", killed)
         with pytest.raises(KeyboardInterrupt):
-            make_truth(tmp_path, space, dataset).accuracy(architecture(space), seed=0)
-    assert not make_truth(tmp_path, space, dataset).is_known(architecture(space))
+            make_truth(tmp_path, space, dataset).measure(architecture(space), seed=0)
+    assert not (tmp_path / "truth.csv").exists()

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import pytest
 
 from atom_nas import runs
@@ -34,10 +35,6 @@ class Point:
 def rows_of(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def names_in(folder):
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def test_canonical_json_ignores_order_and_takes_dataclasses_and_paths():
@@ -189,7 +186,30 @@ def test_a_folder_of_foreign_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match=r"thesis\.tex"), open_run(tmp_path, {}):
         pytest.fail("opened")
-    assert names_in(tmp_path) == {"thesis.tex"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "settings.json"])
+def test_a_refused_folder_is_not_written_to(tmp_path, name):
+    (tmp_path / name).write_text('{"seed": 1}')
+    before = tmp_path.stat().st_mtime_ns
+    with pytest.raises(UserError), open_run(tmp_path, {"seed": 2}):
+        pytest.fail("opened")
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert tmp_path.stat().st_mtime_ns == before
+
+
+def test_settings_made_while_the_lock_was_taken_hold(tmp_path, monkeypatch):
+    class Late(filelock.FileLock):
+        def acquire(self, *args, **kwargs):
+            (tmp_path / "settings.json").write_text('{"seed": 1}')
+            return super().acquire(*args, **kwargs)
+
+    monkeypatch.setattr("filelock.FileLock", Late)
+    with pytest.raises(UserError, match=r"seed 1 \(now 2\)"), open_run(tmp_path, {"seed": 2}):
+        pytest.fail("opened")
+    with open_run(tmp_path, {"seed": 1}):
+        pass
 
 
 @pytest.mark.parametrize("number", [28, 122])

@@ -1,7 +1,7 @@
 """The search: distinct candidates, limits, failures, samplers, and going on after any end."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import optuna
 import pytest
@@ -112,21 +112,42 @@ def test_samplers_share_the_uniform_start_and_differ_after_it(tmp_path, space):
         [candidate.name for candidate in search.run(12, ignore)]
         for search in (
             make_search(tmp_path / name, space, sampler=name)
-            for name in ("tpe", "brute_force", "random")
+            for name in ("tpe", "brute_force", "random", "nsga2")
         )
     ]
     assert len({tuple(found[:6]) for found in names}) == 1
     assert len({tuple(found[6:]) for found in names}) == len(names)
 
 
-def test_tpe_finds_better_candidates_than_chance(tmp_path):
+@pytest.mark.parametrize("optimiser", ["tpe", "nsga2"])
+def test_a_short_search_finds_better_candidates_than_chance(tmp_path, optimiser):
     space = make_space(tmp_path, widths=tuple(range(2, 12)), depth=20)
     means = []
-    for sampler in ("tpe", "random"):
+    for sampler in (optimiser, "random"):
         search = make_search(tmp_path / sampler, space, sampler=sampler, num_uniform=8)
         picked = search.run(24, ignore)[12:]
         means.append(sum(candidate.accuracy for candidate in picked) / len(picked))
     assert means[0] > means[1] + 0.05
+
+
+def test_uniform_draws_of_nsga2_inherit_nothing_though_it_has_bred(tmp_path):
+    space = make_space(tmp_path, widths=tuple(range(2, 15)), depth=20)
+    chance = make_search(tmp_path / "a", space, sampler="random", limits=Limits(macs=900))
+    chance.run(40, ignore)
+    drawn = [trial.params for trial in chance._open().get_trials()]
+    for num_uniform, trials in [(10, 16), (24, 30)]:
+        search = make_search(
+            tmp_path / "b",
+            space,
+            sampler="nsga2",
+            limits=Limits(macs=900),
+            num_uniform=num_uniform,
+        )
+        candidates = search.run(trials, ignore)
+    is_as_drawn = {c.trial: asdict(c.architecture) == drawn[c.trial] for c in candidates}
+    assert sum(candidate.is_uniform for candidate in candidates) == 18
+    assert all(is_as_drawn[c.trial] for c in candidates if c.is_uniform)
+    assert not all(is_as_drawn[c.trial] for c in candidates if not c.is_uniform)
 
 
 def test_a_candidate_says_all(tmp_path, space):

@@ -114,6 +114,21 @@ def test_draws_that_cannot_be_counted_are_left_out(tmp_path):
     assert sorted(len(a.widths) for a in draw_uniformly_from(space)) == [1, 3, 4, 5]
 
 
+def test_draws_that_cannot_be_sampled_are_left_out(tmp_path):
+    file = tmp_path / "broken.py"
+    text = "    return Architecture("
+    file.write_text(FIVE.replace(text, f"    if depth == 2: 1 / 0\n{text}"))
+    space = load_space(str(file), (1, 4, 4), 3)
+    assert sorted(len(a.widths) for a in draw_uniformly_from(space)) == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("body", ["1 / 0", "return 'no dataclass'"])
+def test_drawing_from_a_space_that_samples_nothing_ends(tmp_path, body):
+    file = tmp_path / "broken.py"
+    file.write_text(f"{FIVE}\ndef sample(trial):\n    {body}\n")
+    assert list(draw_uniformly_from(load_space(str(file), (1, 4, 4), 3))) == []
+
+
 def test_names_of_nested_values():
     @dataclass(frozen=True)
     class Architecture:

@@ -1,0 +1,50 @@
+"""The combined model: never judged on what it was fitted on."""
+
+import numpy as np
+import pytest
+
+from atom_nas.combine import make_model, predict_unseen
+from atom_nas.ranking import spearman
+
+
+def test_features_that_say_nothing_give_no_correlation():
+    """A model that saw its own candidates would fit 20 noise features to 40 truths."""
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(10):
+        truth = generator.normal(size=40)
+        noise = {str(i): generator.normal(size=40) for i in range(20)}
+        found.append(spearman(predict_unseen(noise, truth, seed=0), truth).value)
+    assert np.mean(found) < 0.15
+
+
+def test_each_prediction_ignores_its_own_truth():
+    generator = np.random.default_rng(1)
+    truth = generator.normal(size=30)
+    features = {"a": truth + generator.normal(size=30), "b": generator.normal(size=30)}
+    predicted = predict_unseen(features, truth, seed=3)
+    changed = truth.copy()
+    changed[7] += 100
+    assert predict_unseen(features, changed, seed=3)[7] == predicted[7]
+
+
+def test_two_halves_of_the_truth_are_put_together():
+    generator = np.random.default_rng(2)
+    a, b = generator.normal(size=(2, 200))
+    truth = a + b
+    together = spearman(predict_unseen({"a": np.exp(a), "b": b**3}, truth, seed=0), truth).value
+    assert together > 0.9 > spearman(a, truth).value
+
+
+@pytest.mark.parametrize("n", [3, 10, 11])
+def test_few_and_equal_candidates_are_no_error(n):
+    predicted = predict_unseen({"a": np.arange(n), "b": np.zeros(n)}, np.ones(n), seed=0)
+    assert np.isfinite(predicted).all()
+
+
+def test_the_model_predicts_new_candidates():
+    generator = np.random.default_rng(4)
+    features = generator.normal(size=(100, 2))
+    model = make_model(100).fit(features, features.sum(1))
+    new = generator.normal(size=(50, 2))
+    assert spearman(model.predict(new), new.sum(1)).value > 0.9

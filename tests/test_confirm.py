@@ -1,0 +1,182 @@
+"""The confirmation: rivals on the same candidates, at a cost that is counted."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from atom_nas.artifact import Proxy
+from atom_nas.confirm import Confirmation
+from atom_nas.datasets import open_dataset
+from atom_nas.evaluation import ProxyScores
+from atom_nas.free import SIZES, FreeScores
+from atom_nas.rivals import AGAINST, FULL, Scorer
+from atom_nas.runs import Table
+from atom_nas.space import load_space
+from atom_nas.train import Training
+from atom_nas.truth import Measured
+from atom_nas.zero_cost import SCORES
+
+CPU = torch.device("cpu")
+TRAINING = Training(epochs=2, flip=False, batch_size=16)
+SPACE = """
+from dataclasses import dataclass
+from torch import nn
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    width: int
+
+def sample(trial):
+    return Architecture(width=trial.suggest_int("width", 1, 64))
+
+def build(architecture, image_shape, num_classes, *, twice=1):
+    if architecture.width == 13:
+        raise ValueError("thirteen")
+    width = architecture.width * twice
+    return nn.Sequential(
+        nn.Conv2d(image_shape[0], width, 3, stride=3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(width * 4, num_classes),
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return open_dataset("digits", tmp_path_factory.mktemp("data"), seed=0)
+
+
+@pytest.fixture
+def space(tmp_path, dataset):
+    file = tmp_path / "widths.py"
+    file.write_text(SPACE)
+    return load_space(str(file), dataset.image_shape, dataset.num_classes)
+
+
+class Wide:
+    """The truth that wider is better."""
+
+    def measure(self, architecture, *, seed, trainings=1):
+        return Measured(accuracies=(architecture.width / 100,) * trainings, seconds=50.0)
+
+
+@pytest.fixture
+def confirmation(tmp_path, dataset, space):
+    def condense(name, number):
+        first = 20 * number
+        manifest = {"proxy": name, "seed": number, "seconds": 4.0}
+        indices = torch.arange(first, first + 20)
+        return Proxy(images=dataset.train.select(indices), manifest=manifest)
+
+    scores = ProxyScores(
+        tmp_path / "scores.csv", space=space, dataset=dataset, training=TRAINING, device=CPU
+    )
+    return Confirmation(
+        folder=tmp_path,
+        dataset=dataset,
+        space="widths",
+        scorer=Scorer(scores=scores, condense=condense, num_seeds=2),
+        free=FreeScores(tmp_path / "free.csv", space=space, dataset=dataset, seed=0, device=CPU),
+        truth=Wide(),
+        trainings=2,
+        proxy="atom_ipc2",
+        images_per_class=2,
+        against="free",
+        training=TRAINING,
+        full_epochs=3,
+        seed=0,
+        width=None,
+    )
+
+
+def sample_of(space, widths):
+    return [(space.module.Architecture(width=width), 7 * width) for width in widths]
+
+
+def test_every_rival_is_measured_on_the_same_candidates(confirmation, space):
+    everything = replace(confirmation, against="all")
+    figures = everything.judge(sample_of(space, range(1, 12)))
+    images = {f"{method}_ipc2" for method in AGAINST["all"] if method not in FULL}
+    free = {*SIZES, *SCORES, "free_average"}
+    assert figures["baselines"].keys() == (images - {"atom_ipc2"}) | {*FULL} | free
+    assert figures["n"] == 11
+    assert figures["baselines"]["num_params"]["spearman"]["value"] == 1
+    assert figures["combined"].keys() == {"combined_ranks", "combined_model"}
+    assert figures["combined"]["combined_ranks"]["over"] == "free_average"
+    assert json.loads((confirmation.folder / "audit.json").read_text()) == figures
+
+
+def test_a_second_judgement_trains_nothing(confirmation, space, monkeypatch):
+    sample = sample_of(space, range(1, 5))
+    first = confirmation.judge(sample)
+    monkeypatch.setattr(ProxyScores, "_measure", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(FreeScores, "_measure", lambda *_: pytest.fail("scored again"))
+    assert confirmation.judge(sample) == first
+
+
+def test_seeds_are_averaged_and_their_agreement_is_reported(confirmation, space):
+    sample = sample_of(space, range(1, 5))
+    estimator = confirmation.scorer.estimate("atom_ipc2", sample)
+    assert estimator.repeats.shape == (2, 4)
+    assert not np.array_equal(*estimator.repeats)
+    np.testing.assert_allclose(estimator.scores, estimator.repeats.mean(0))
+    assert estimator.setup_seconds == 8
+    rows = Table(confirmation.folder / "scores.csv", ()).rows
+    seconds = sum(float(row["seconds"]) for row in rows) / 4
+    assert estimator.seconds_per_candidate == pytest.approx(seconds)
+    assert confirmation.judge(sample)["reliability"]["seeds"] == 2
+
+
+def test_a_candidate_that_fails_is_last_by_every_score(confirmation, space):
+    sample = sample_of(space, (5, 13, 20))
+    estimator = confirmation.scorer.estimate("atom_ipc2", sample)
+    for scores in (estimator.scores, *estimator.variants.values()):
+        assert np.isfinite(scores).all() and scores.argmin() == 1
+
+
+def test_full_data_sees_as_many_images_as_the_cost_of_the_proxy_allows(confirmation, space):
+    sample = sample_of(space, range(1, 4))
+    proxy = confirmation.scorer.estimate("atom_ipc2", sample)
+    slow = replace(proxy, setup_seconds=30.0, seconds_per_candidate=5.0)
+    # 20 images, 2 epochs, 2 seeds; the distillation is 30 s for 3 candidates of 5 s: 3 times.
+    assert confirmation._equal_images(slow, 3) == pytest.approx(20 * 2 * 2 * 3)
+    assert confirmation._equal_images(proxy, 3) == pytest.approx(240)  # once and for all
+
+
+def test_rivals_on_full_data_are_annealed_or_stopped(confirmation, space, monkeypatch):
+    seen = {}
+
+    def measure(self, proxy, architecture, seed):
+        seen[proxy.name] = self._training, len(proxy.images)
+        return {"accuracy": 0.5, "loss": 1.0, "curve": "1.0", "seconds": 1.0, "failure": ""}
+
+    monkeypatch.setattr(ProxyScores, "_measure", measure)
+    confirmation.folder.joinpath("equal_cost.json").write_text('{"images": 600}')
+    equal = replace(confirmation, against="equal_cost")
+    equal.judge(sample_of(space, (3,)))
+    num_images = len(confirmation.dataset.train)
+    annealed, stopped = (seen[name] for name in FULL)
+    assert annealed == (replace(TRAINING, epochs=600 / num_images), num_images)
+    assert stopped[0].epochs == 3
+    assert stopped[0].stop == pytest.approx(600 / num_images / 3)
+
+
+def test_free_scores_are_taken_again_after_a_kill(confirmation, space):
+    sample = [architecture for architecture, _ in sample_of(space, (3, 4))]
+    first = confirmation.free.estimators(sample)
+    path = confirmation.folder / "free.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-3]))  # the last candidate lacks its last rows
+    again = FreeScores(
+        path, space=space, dataset=confirmation.dataset, seed=0, device=CPU
+    ).estimators(sample)
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_allclose(one.scores, other.scores)
+
+
+def test_a_shrunk_space_builds_smaller_nets_for_the_proxy_alone(space):
+    large = space.shrunk({"twice": 2})
+    architecture = space.module.Architecture(width=3)
+    assert large.cost(architecture).num_params > space.cost(architecture).num_params
