@@ -15,12 +15,13 @@ import optuna
 import tyro
 
 from atom_nas import plugins
+from atom_nas.budget import condensation
 from atom_nas.condense import condense
 from atom_nas.datasets import open_dataset
 from atom_nas.devices import resolve_device
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import DistillOptions, Options, read_config
-from atom_nas.pipeline import Pipeline, condensation, open_pipeline
+from atom_nas.pipeline import Pipeline, open_pipeline
 from atom_nas.runs import open_run
 
 Kind = TypeVar("Kind", bound=DistillOptions)
@@ -29,9 +30,8 @@ Kind = TypeVar("Kind", bound=DistillOptions)
 def run(args: Sequence[str]) -> None:
     """Condense, search, confirm, export and report."""
     with open_pipeline(_parse("run", Options, args)) as pipeline:
-        proxy = pipeline.condense(pipeline.options.proxy)
-        candidates = pipeline.search(proxy)
-        figures = pipeline.audit(candidates)
+        candidates = pipeline.search()
+        figures = pipeline.audit()
         folders = pipeline.export(candidates)
         page = pipeline.report()
     print("\n".join(figures["sentences"]))
@@ -55,7 +55,7 @@ def distill(args: Sequence[str]) -> None:
 def search(args: Sequence[str]) -> None:
     """Condense, and search on the proxy."""
     with open_pipeline(_parse("search", Options, args)) as pipeline:
-        candidates = pipeline.search(pipeline.condense(pipeline.options.proxy))
+        candidates = pipeline.search()
         for best in pipeline.best(candidates):
             print(f"{best.accuracy:.1%} on the validation split: {best.name}")
         print(f"candidates: {pipeline.folder / 'candidates.csv'}")
@@ -64,7 +64,7 @@ def search(args: Sequence[str]) -> None:
 def audit(args: Sequence[str]) -> None:
     """Judge the proxy by full-data accuracies, without a search or after one."""
     with open_pipeline(_parse("audit", Options, args)) as pipeline:
-        figures = pipeline.audit(pipeline.found())
+        figures = pipeline.audit()
         print("\n".join(figures["sentences"]))
         print(f"figures: {pipeline.folder / 'audit.json'}")
 
@@ -72,7 +72,7 @@ def audit(args: Sequence[str]) -> None:
 def export(args: Sequence[str]) -> None:
     """Train the best of a finished search on the full data, and export them."""
     with _reopen("export", args) as pipeline:
-        for folder in pipeline.export(pipeline.search(pipeline.condense(pipeline.options.proxy))):
+        for folder in pipeline.export(pipeline.search()):
             print(f"exported: {folder}")
 
 

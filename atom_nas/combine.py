@@ -1,7 +1,5 @@
 """Estimators put together: a rank average, and a model fitted on audited candidates."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
@@ -39,15 +37,14 @@ def _as_it_is(predicted: Array) -> Array:
     return predicted
 
 
-def predict_unseen(features: Mapping[str, Array], truth: Array, *, seed: int) -> Array:
-    """Return for each candidate (n,) what a model fitted on the others predicts, n >= 2.
+def predict_unseen(features: Array, truth: Array, *, seed: int) -> Array:
+    """Return for each candidate (n,) what a model fitted on others predicts, n >= 2.
 
-    `features` are scores (n,) by name. The candidates are dealt into 10 folds by `seed`; a model
-    never sees the fold that it predicts, neither its truth nor its scores.
+    `features` are scores (n, d). The candidates are dealt into 10 folds by `seed`; a model never
+    sees the fold that it predicts, neither its truth nor its scores.
     """
-    columns = np.stack(list(features.values()), axis=1)
     num_folds = min(NUM_FOLDS, len(truth))
     fitted_on = len(truth) - -(-len(truth) // num_folds)
     folds = KFold(num_folds, shuffle=True, random_state=seed)
-    predicted: Array = cross_val_predict(make_model(fitted_on), columns, truth, cv=folds)
+    predicted: Array = cross_val_predict(make_model(fitted_on), features, truth, cv=folds)
     return predicted

@@ -1,7 +1,7 @@
 """The confirmation of a proxy: a sample scored in every way that the audit compares."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,15 +11,15 @@ from tqdm import tqdm
 
 from atom_nas import tables
 from atom_nas.advice import plan
-from atom_nas.audit import Estimator, Truth, audit, by_fraction, figures_of
-from atom_nas.combine import predict_unseen
+from atom_nas.audit import Array, Estimator, Truth, audit, by_fraction, figures_of
+from atom_nas.combine import make_model, predict_unseen
 from atom_nas.free import FreeScores
 from atom_nas.images import Dataset
 from atom_nas.ranking import compare, rank_average
 from atom_nas.rivals import AGAINST, FULL, Sample, Scorer, full_data
 from atom_nas.runs import write_json
 from atom_nas.space import candidate_name
-from atom_nas.train import Training
+from atom_nas.train import Score, Training
 from atom_nas.truth import Measured
 
 MIN_FITTED = 10
@@ -49,7 +49,7 @@ class Confirmation:
     trainings: int
     """Full-data trainings of each candidate, where the truth is trained."""
     proxy: str
-    """`<method>_ipc<N>`."""
+    """`<method>_ipc<N>`, the method a name or the path of a file."""
     images_per_class: int
     against: str
     """A key of `AGAINST`."""
@@ -65,16 +65,7 @@ class Confirmation:
         proxy = self.scorer.estimate(self.proxy, sample)
         images = [self.scorer.estimate(name, sample) for name in self._other_images()]
         full = [self._on_full_data(name, proxy, sample) for name in self._full()]
-        architectures = [architecture for architecture, _ in sample]
-        free = self.free.estimators(tqdm(architectures, desc="free scores", unit="candidate"))
-        measured = [
-            self.truth.measure(architecture, seed=seed, trainings=self.trainings)
-            for architecture, seed in tqdm(sample, desc="truth", unit="candidate")
-        ]
-        truth = Truth(
-            accuracies=tuple(each.accuracies for each in measured),
-            seconds=float(np.mean([each.seconds for each in measured])),
-        )
+        free, truth = self._free_scores(sample), self._truth(sample)
         figures = {
             "dataset": self.dataset.name,
             "space": self.space,
@@ -89,10 +80,42 @@ class Confirmation:
             "by_fraction": by_fraction(estimators, truth),
             "plan": plan(figures, self.width or WIDTH),
         }
-        names = [candidate_name(architecture) for architecture in architectures]
+        names = [candidate_name(architecture) for architecture, _ in sample]
         tables.write_audit(self.folder / "audit.csv", names, truth.mean, estimators)
         write_json(self.folder / "audit.json", figures)
         return figures
+
+    def fit_model(self, sample: Sample) -> Callable[[Any, Sequence[Score]], float]:
+        """Return what predicts the rank (a share, 1 for the best) of a new candidate.
+
+        From it and its scores on each draw of the proxy; `combined_model` fitted on all of the
+        sample.
+        """
+        proxy, free = self.scorer.estimate(self.proxy, sample), self._free_scores(sample)
+        model = make_model(len(sample)).fit(
+            _matrix(_features(free, proxy)), self._truth(sample).mean
+        )
+
+        def predict(architecture: Any, scores: Sequence[Score]) -> float:
+            own = self.scorer.summarize(self.proxy, [scores])
+            features = _features(self.free.estimators([architecture]), own)
+            return float(model.predict(_matrix(features))[0])
+
+        return predict
+
+    def _free_scores(self, sample: Sample) -> list[Estimator]:
+        architectures = [architecture for architecture, _ in sample]
+        return self.free.estimators(tqdm(architectures, desc="free scores", unit="candidate"))
+
+    def _truth(self, sample: Sample) -> Truth:
+        measured = [
+            self.truth.measure(architecture, seed=seed, trainings=self.trainings)
+            for architecture, seed in tqdm(sample, desc="truth", unit="candidate")
+        ]
+        return Truth(
+            accuracies=tuple(each.accuracies for each in measured),
+            seconds=float(np.mean([each.seconds for each in measured])),
+        )
 
     def _other_images(self) -> list[str]:
         methods = [method for method in AGAINST[self.against] if method not in FULL]
@@ -110,7 +133,7 @@ class Confirmation:
             stop = min(1.0, epochs / self.full_epochs)
             training = replace(self.training, epochs=self.full_epochs, stop=stop)
         scorer = Scorer(
-            scores=self.scorer.scores.with_training(training),
+            table=self.scorer.table.with_training(training),
             condense=lambda name, number: full_data(name, self.dataset, self.seed + number),
             num_seeds=1,
         )
@@ -135,17 +158,15 @@ class Confirmation:
         self, proxy: Estimator, free: Sequence[Estimator], truth: Truth
     ) -> list[tuple[Estimator, Estimator]]:
         """Return the combined estimators, each with what it is made of but for the proxy."""
-        by_name = {each.name: each for each in free}
-        average = by_name["free_average"]
+        average = next(each for each in free if each.name == "free_average")
         seconds = proxy.seconds_per_candidate + average.seconds_per_candidate
         both = replace(proxy, seconds_per_candidate=seconds, repeats=None, variants={})
         ranks = rank_average(proxy.scores, average.scores)
         pairs = [(replace(both, name="combined_ranks", scores=ranks), average)]
         if len(truth.accuracies) >= MIN_FITTED:
-            alone = {each.name: each.scores for each in free if each is not average}
-            more = {**alone, proxy.name: proxy.scores, **proxy.variants}
             with_proxy, without = (
-                predict_unseen(features, truth.mean, seed=self.seed) for features in (more, alone)
+                predict_unseen(_matrix(features), truth.mean, seed=self.seed)
+                for features in (_features(free, proxy), _features(free))
             )
             model = replace(both, name="combined_model", scores=with_proxy)
             pairs.append((model, replace(average, name="free_model", scores=without)))
@@ -160,3 +181,13 @@ class Confirmation:
             "uplift": asdict(comparison.difference),
             "verdict": comparison.verdict,
         }
+
+
+def _features(free: Sequence[Estimator], proxy: Estimator | None = None) -> dict[str, Array]:
+    """Return the scores (n,) that a model combines, by name; ranks among others are none."""
+    features = {each.name: each.scores for each in free if each.name != "free_average"}
+    return features if proxy is None else {**features, "proxy": proxy.scores, **proxy.variants}
+
+
+def _matrix(features: Mapping[str, Array]) -> Array:
+    return np.stack(list(features.values()), axis=1)

@@ -74,8 +74,11 @@ class Options(DistillOptions):
     against: str = "free"
     """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
+    objective: str = "accuracy"
+    """What the search maximises: accuracy on the proxy, or combined (a model of it and the free
+    scores, fitted on the audited candidates)."""
     proxy_seeds: int = 1
-    """Condensations of a proxy, each with a training of every audited candidate."""
+    """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "training"
     """training, a table by name (nas_bench_201), or a CSV with the columns of truth.csv."""
     truth_seeds: int = 1
@@ -91,6 +94,7 @@ class Options(DistillOptions):
         super().__post_init__()
         for kind, name, known in (
             ("sampler", self.sampler, SAMPLERS),
+            ("objective", self.objective, ("accuracy", "combined")),
             ("set of rivals", self.against, AGAINST),
         ):
             if name not in known:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from tqdm import tqdm
 
 from atom_nas import tables
 from atom_nas.artifact import Proxy
-from atom_nas.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.budget import condensation, epochs
+from atom_nas.condense import condense, parse_name
 from atom_nas.confirm import Confirmation
 from atom_nas.datasets import open_dataset
 from atom_nas.devices import resolve_device
@@ -21,8 +23,7 @@ from atom_nas.evaluation import ProxyScores
 from atom_nas.export import Trained, export_model
 from atom_nas.free import FreeScores
 from atom_nas.images import Dataset
-from atom_nas.options import DistillOptions, Options, parse_settings
-from atom_nas.recipes import RECIPES
+from atom_nas.options import Options, parse_settings
 from atom_nas.report import write_report
 from atom_nas.rivals import Scorer
 from atom_nas.runs import derive_seed, open_run, write_json
@@ -31,30 +32,6 @@ from atom_nas.space import Space, candidate_name, draw_uniformly, load_space
 from atom_nas.train import Training
 from atom_nas.truth import TrainedTruth
 from atom_nas.truth_table import TruthTable
-
-SMALL_STEPS = 300
-"""Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
-
-EPOCHS = {"cuda": (30, 30)}
-SMALL_EPOCHS = (6, 5)
-"""Default epochs of a candidate on (proxy, full data), where there is no GPU."""
-
-
-def condensation(options: DistillOptions, dataset: Dataset, device: torch.device) -> Condensation:
-    """Return the job that makes the proxy of `options`."""
-    method, images_per_class = parse_name(options.proxy)
-    recipe = None
-    if is_distilled(method):
-        recipe = RECIPES[options.recipe](dataset, images_per_class)
-        if options.steps or device.type != "cuda":
-            recipe = replace(recipe, steps=options.steps or SMALL_STEPS)
-    return Condensation(
-        dataset=dataset,
-        method=method,
-        images_per_class=images_per_class,
-        seed=options.seed,
-        recipe=recipe,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,21 +56,28 @@ class Pipeline:
         job = condensation(options, self.dataset, self.device)
         return condense(job, job.folder(self.folder / "proxies"), self.device)
 
-    def search(self, proxy: Proxy) -> list[Candidate]:
-        """Return the candidates of the study, `options.trials` of them; write candidates.csv."""
+    def search(self) -> list[Candidate]:
+        """Return the candidates of the study, `options.trials` of them; write candidates.csv.
 
-        def evaluate(architecture: Any, seed: int) -> tuple[float, float]:
-            score = self.scores.score(proxy, architecture, seed=seed)
-            return score.accuracy, score.seconds
+        Where the objective is the combined estimator, that is fitted on an audited sample first.
+        """
+        scorer, name = self._scorer(), self.options.proxy
+        is_combined = self.options.objective == "combined"
+        predict = self._confirmation().fit_model(self._audited()) if is_combined else None
 
+        def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
+            scores = scorer.score(name, architecture, seed=seed)
+            accuracy = fmean(score.accuracy for score in scores)
+            objective = predict(architecture, scores) if predict else accuracy
+            return objective, accuracy, sum(score.seconds for score in scores)
+
+        scorer.proxies(name)
         search = self._study(evaluate)
         with tqdm(total=self.options.trials, desc="search", unit="trial") as bar:
-            best = 0.0
 
             def watch(candidates: list[Candidate]) -> None:
-                nonlocal best
-                best = max([best, *(c.accuracy or 0.0 for c in candidates)])
-                bar.set_postfix(best=f"{best:.1%}", refresh=False)
+                if best := self.best(candidates):
+                    bar.set_postfix(best=f"{best[0].accuracy:.1%}", refresh=False)
                 bar.update(len(candidates) - bar.n)
                 tables.write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
@@ -110,9 +94,9 @@ class Pipeline:
         """Return the candidates of the search so far, none where there was no search."""
         if not self._journal.exists():
             return []
-        return self._study(lambda architecture, seed: (0.0, 0.0)).run(0, lambda candidates: None)
+        return self._study(lambda *_: (0.0, 0.0, 0.0)).run(0, lambda candidates: None)
 
-    def audit(self, candidates: list[Candidate]) -> dict[str, Any]:
+    def audit(self) -> dict[str, Any]:
         """Judge the proxy on a uniform sample of candidates; write audit.csv and audit.json.
 
         With `options.until_width` the sample grows by 10 until the interval of Spearman is
@@ -121,7 +105,7 @@ class Pipeline:
         confirmation = self._confirmation()
         size, width = self.options.audit_size, self.options.until_width
         while True:
-            sample = self._sample(candidates, size)
+            sample = self._audited(size)
             figures = confirmation.judge(sample)
             rho = figures["spearman"]
             found = rho["high"] - rho["low"]
@@ -167,13 +151,13 @@ class Pipeline:
         return folders
 
     def best(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Return the `options.top_k` best by proxy accuracy; of equals the smaller."""
+        """Return the `options.top_k` best by the objective; of equals the smaller."""
 
         def order(candidate: Candidate) -> tuple[float, int]:
-            assert candidate.accuracy is not None and candidate.cost is not None
-            return -candidate.accuracy, candidate.cost.num_params
+            assert candidate.objective is not None and candidate.cost is not None
+            return -candidate.objective, candidate.cost.num_params
 
-        scored = [candidate for candidate in candidates if candidate.accuracy is not None]
+        scored = [candidate for candidate in candidates if candidate.objective is not None]
         return sorted(scored, key=order)[: self.options.top_k]
 
     def report(self) -> Path:
@@ -184,7 +168,7 @@ class Pipeline:
     def _journal(self) -> Path:
         return self.folder / "study.journal"
 
-    def _study(self, evaluate: Callable[[Any, int], tuple[float, float]]) -> Search:
+    def _study(self, evaluate: Callable[[Any, int], tuple[float, float, float]]) -> Search:
         return Search(
             journal=self._journal,
             space=self.space,
@@ -198,15 +182,16 @@ class Pipeline:
     def _limits(self) -> Limits:
         return Limits(num_params=self.options.max_params, macs=self.options.max_macs)
 
+    def _scorer(self) -> Scorer:
+        return Scorer(table=self.scores, condense=self.condense, num_seeds=self.options.proxy_seeds)
+
     def _confirmation(self) -> Confirmation:
         options = self.options
         return Confirmation(
             folder=self.folder,
             dataset=self.dataset,
             space=self.space.name,
-            scorer=Scorer(
-                scores=self.scores, condense=self.condense, num_seeds=options.proxy_seeds
-            ),
+            scorer=self._scorer(),
             free=FreeScores(
                 self.folder / "free.csv",
                 space=self.space,
@@ -218,7 +203,7 @@ class Pipeline:
             if options.truth == "training"
             else TruthTable.open(options.truth, self.space, self.dataset.name),
             trainings=options.truth_seeds,
-            proxy=condensation(options, self.dataset, self.device).name,
+            proxy=options.proxy,
             images_per_class=parse_name(options.proxy)[1],
             against=options.against,
             training=self.training,
@@ -227,11 +212,16 @@ class Pipeline:
             width=options.until_width,
         )
 
-    def _sample(self, candidates: list[Candidate], size: int) -> list[tuple[Any, int]]:
-        """Return the audited (architecture, seed): the search's uniform draws, then new ones."""
+    def _audited(self, size: int | None = None) -> list[tuple[Any, int]]:
+        """Return the first audited (architecture, seed), by default `options.audit_size` of them.
+
+        The uniform draws of a search come first, unless it needed the audit before it began.
+        """
+        size = size or self.options.audit_size
+        found = self.found() if self.options.objective == "accuracy" else []
         sample = {
             candidate.name: (candidate.architecture, candidate.seed)
-            for candidate in candidates
+            for candidate in found
             if candidate.is_uniform and candidate.cost is not None
         }
         seed = derive_seed(self.options.seed, "audit")
@@ -258,9 +248,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     shrunk = space.shrunk(parse_settings(options.shrink))
     if options.truth != "training":
         TruthTable.open(options.truth, space, dataset.name)
-    defaults = EPOCHS.get(device.type, SMALL_EPOCHS)
-    proxy_epochs = options.proxy_epochs or defaults[0]
-    full_epochs = options.full_epochs or defaults[1]
+    proxy_epochs, full_epochs = epochs(options, device)
     settings = {
         **job.identity,
         "space": space.name,
@@ -271,6 +259,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_epochs": proxy_epochs,
         "full_epochs": full_epochs,
         "shrink": shrunk.settings,
+        "proxy_seeds": options.proxy_seeds,
+        "objective": options.objective,
     }
     training = Training(epochs=proxy_epochs, flip=dataset.flip)
     with open_run(options.folder, settings) as folder:

@@ -1,17 +1,18 @@
 """The rivals of a proxy: other small sets, full data at equal cost, and sets of them by name."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from atom_nas.artifact import Proxy
-from atom_nas.audit import Estimator
+from atom_nas.audit import Array, Estimator
 from atom_nas.evaluation import CandidateError, ProxyScores
 from atom_nas.images import Dataset
 from atom_nas.runs import derive_seed
+from atom_nas.train import Score
 
 Sample = Sequence[tuple[Any, int]]
 """The audited candidates, as (architecture, seed)."""
@@ -32,48 +33,66 @@ FULL = ("full_annealed", "full_stopped")
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Scores a sample by training on small sets of images, several seeds each."""
+    """Scores candidates by training on small sets of images, several draws of each set."""
 
-    scores: ProxyScores
+    table: ProxyScores
     condense: Callable[[str, int], Proxy]
     """From (name, how many proxies of that name come before it) to the proxy."""
     num_seeds: int
+    _proxies: dict[str, list[Proxy]] = field(default_factory=dict)
+
+    def proxies(self, name: str) -> list[Proxy]:
+        """Return the draws of the set called `name`, condensed once."""
+        if name not in self._proxies:
+            self._proxies[name] = [self.condense(name, i) for i in range(self.num_seeds)]
+        return self._proxies[name]
+
+    def score(self, name: str, architecture: Any, *, seed: int) -> list[Score]:
+        """Train `architecture` on each draw of `name`; raises CandidateError where that fails."""
+        return [
+            self.table.score(
+                proxy, architecture, seed=derive_seed(seed, "proxy", number) if number else seed
+            )
+            for number, proxy in enumerate(self.proxies(name))
+        ]
 
     def estimate(self, name: str, sample: Sample) -> Estimator:
-        """Return the mean accuracy over the seeds, each with a proxy of its own.
+        """Return how `name` scores the sample; a candidate that fails comes last."""
+        self.proxies(name)
+        scores = []
+        for architecture, seed in tqdm(sample, desc=name, unit="candidate"):
+            try:
+                scores.append(self.score(name, architecture, seed=seed))
+            except CandidateError:
+                scores.append([])
+        return self.summarize(name, scores)
 
-        A candidate that fails scores 0. The variants are the validation loss and the mean of the
-        training loss over epochs, both negated.
+    def summarize(self, name: str, scores: Sequence[Sequence[Score]]) -> Estimator:
+        """Return the mean over draws of each candidate's accuracy; one without scores has 0.
+
+        The variants are the validation loss and the mean over epochs of the training loss, both
+        negated, where one without scores is 1 nat below the others.
         """
-        proxies = [self.condense(name, number) for number in range(self.num_seeds)]
-        measured = [self._score_all(proxy, sample, i) for i, proxy in enumerate(proxies)]
-        accuracies, losses, areas, seconds = np.stack(measured, axis=1)
+        failed = Score(accuracy=0.0, loss=np.nan, seconds=np.nan, curve=(np.nan,))
+        rows = [list(each) or [failed] * self.num_seeds for each in scores]
+        table = np.array(
+            [[(s.accuracy, -s.loss, -np.mean(s.curve), s.seconds) for s in row] for row in rows]
+        )
+        accuracies, losses, areas, seconds = np.moveaxis(table, 2, 0).swapaxes(1, 2)
+        proxies = self.proxies(name)
         return Estimator(
-            name=name,
+            name=proxies[0].name,
             scores=accuracies.mean(0),
             setup_seconds=sum(proxy.seconds for proxy in proxies),
-            seconds_per_candidate=float(np.nansum(np.nanmean(seconds, axis=1))),
+            seconds_per_candidate=float(np.nan_to_num(np.nanmean(seconds.sum(0)))),
             repeats=accuracies,
-            variants={"loss": losses.mean(0), "training_loss": areas.mean(0)},
+            variants={"loss": _last(losses.mean(0)), "training_loss": _last(areas.mean(0))},
         )
 
-    def _score_all(self, proxy: Proxy, sample: Sample, number: int) -> list[list[float]]:
-        """Return accuracies, negated losses, negated areas and seconds, (4, n)."""
-        rows = []
-        for architecture, seed in tqdm(sample, desc=proxy.name, unit="candidate"):
-            if number:
-                seed = derive_seed(seed, "proxy", number)
-            try:
-                score = self.scores.score(proxy, architecture, seed=seed)
-            except CandidateError:
-                rows.append([0.0, np.nan, np.nan, np.nan])
-            else:
-                area = float(np.mean(score.curve))
-                rows.append([score.accuracy, -score.loss, -area, score.seconds])
-        table = np.array(rows).T
-        worst = np.nanmin(table[1:3], axis=1, initial=0.0, keepdims=True) - 1
-        table[1:3] = np.where(np.isnan(table[1:3]), worst, table[1:3])
-        return table.tolist()  # type: ignore[no-any-return]
+
+def _last(scores: Array) -> Array:
+    """Return `scores` (n,) with those that are missing below all others."""
+    return np.where(np.isnan(scores), np.nanmin(scores, initial=0.0) - 1, scores)
 
 
 def full_data(name: str, dataset: Dataset, seed: int) -> Proxy:

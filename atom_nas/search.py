@@ -54,6 +54,8 @@ class Candidate:
     architecture: Any
     """None where the space could not even sample one."""
     seed: int
+    objective: float | None
+    """What the search maximises; None where it failed."""
     accuracy: float | None
     """On the validation split, trained on the proxy; a fraction. None where it failed."""
     cost: Cost | None
@@ -70,8 +72,8 @@ class Search:
 
     journal: Path
     space: Space
-    evaluate: Callable[[Any, int], tuple[float, float]]
-    """From (architecture, seed) to (accuracy, seconds); raises where the candidate fails."""
+    evaluate: Callable[[Any, int], tuple[float, float, float]]
+    """From (architecture, seed) to (objective, accuracy, seconds); raises where it fails."""
     limits: Limits
     sampler: str
     num_uniform: int
@@ -154,7 +156,7 @@ class Search:
             if not self.limits.allow(cost):
                 trial.set_user_attr("uncounted", "above a limit")
                 raise optuna.TrialPruned
-            accuracy, seconds = self.evaluate(architecture, seed)
+            objective, accuracy, seconds = self.evaluate(architecture, seed)
         except optuna.TrialPruned:
             raise
         except KeyboardInterrupt as interrupt:
@@ -162,8 +164,9 @@ class Search:
         except Exception as error:
             trial.set_user_attr("reason", " ".join(str(error).split()))
             raise
+        trial.set_user_attr("accuracy", accuracy)
         trial.set_user_attr("seconds", seconds)
-        return accuracy
+        return objective
 
     def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> float:
         """Give `trial` the value of the `twin` of the same architecture, already trained."""
@@ -186,7 +189,8 @@ class Search:
             if "architecture" in attrs
             else None,
             seed=attrs["seed"],
-            accuracy=trial.value if trial.state == TrialState.COMPLETE else None,
+            objective=trial.value if trial.state == TrialState.COMPLETE else None,
+            accuracy=attrs.get("accuracy"),
             cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
             seconds=attrs.get("seconds"),
             is_uniform=attrs["uniform"],

@@ -77,7 +77,7 @@ def confirmation(tmp_path, dataset, space):
         folder=tmp_path,
         dataset=dataset,
         space="widths",
-        scorer=Scorer(scores=scores, condense=condense, num_seeds=2),
+        scorer=Scorer(table=scores, condense=condense, num_seeds=2),
         free=FreeScores(tmp_path / "free.csv", space=space, dataset=dataset, seed=0, device=CPU),
         truth=Wide(),
         trainings=2,

@@ -57,7 +57,8 @@ def make_space(folder, widths=(2, 3, 5, 8, 9), depth=4):
 def score(architecture, seed):
     """Return a made accuracy that the architecture and the seed decide, and seconds."""
     noise = seed % 1000 / 1e5
-    return 0.5 + 0.03 * architecture.depth - 0.01 * architecture.width + noise, 0.25
+    accuracy = 0.5 + 0.03 * architecture.depth - 0.01 * architecture.width + noise
+    return 2 * accuracy, accuracy, 0.25
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,8 @@ def test_a_candidate_says_all(tmp_path, space):
     search = make_search(tmp_path, space)
     candidate = search.run(3, ignore)[2]
     assert candidate.trial == 2
-    assert (candidate.accuracy, candidate.seconds) == score(candidate.architecture, candidate.seed)
+    measured = (candidate.objective, candidate.accuracy, candidate.seconds)
+    assert measured == score(candidate.architecture, candidate.seed)
     assert candidate.cost == search.space.cost(candidate.architecture)
     assert candidate.is_uniform
     assert candidate.reason == ""

@@ -1,0 +1,139 @@
+"""The audit from the command line: truth from a table, sizes that grow, the combined objective."""
+
+import csv
+import json
+
+import pytest
+
+from atom_nas.cli import main
+
+SPACE = """
+from dataclasses import dataclass
+from torch import nn
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    width: int
+
+def sample(trial):
+    return Architecture(width=trial.suggest_int("width", 1, 60))
+
+def build(architecture, image_shape, num_classes, *, twice=1):
+    return nn.Sequential(
+        nn.Conv2d(1, twice * architecture.width, 4, stride=4), nn.ReLU(), nn.Flatten(),
+        nn.Linear(4 * twice * architecture.width, num_classes),
+    )
+"""
+
+
+@pytest.fixture
+def args(tmp_path):
+    """Return what makes the command line of a table in which wider is better."""
+    (tmp_path / "widths.py").write_text(SPACE)
+    rows = [f"{width},{width / 100}\n" for width in range(1, 61)]
+    (tmp_path / "wider.csv").write_text("candidate,test_accuracy\n" + "".join(rows))
+    common = {
+        "space": tmp_path / "widths.py",
+        "truth": tmp_path / "wider.csv",
+        "proxy": "random_ipc5",
+        "proxy-epochs": 2,
+        "out": tmp_path / "run",
+        "device": "cpu",
+    }
+
+    def make(command, **more):
+        options = {**common, **{key.replace("_", "-"): value for key, value in more.items()}}
+        pairs = [[f"--{key}", str(value)] for key, value in options.items()]
+        return [command, *(part for pair in pairs for part in pair)]
+
+    return make
+
+
+def audit_of(tmp_path):
+    return json.loads((tmp_path / "run" / "audit.json").read_text())
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_needs_no_search_and_no_full_data_training(tmp_path, args, capsys):
+    main(args("audit", n=12))
+    audit = audit_of(tmp_path)
+    assert audit["n"] == 12
+    assert audit["baselines"]["num_params"]["spearman"]["value"] == 1
+    assert not (tmp_path / "run" / "truth.csv").exists()
+    assert not (tmp_path / "run" / "study.journal").exists()
+    assert "Too few candidates to decide (12; the rule wants 30)." in capsys.readouterr().out
+
+
+def test_more_candidates_and_seeds_of_a_table_keep_those_there(tmp_path, args):
+    main(args("audit", n=4))
+    first = rows_of(tmp_path / "run" / "scores.csv")
+    main(args("audit", n=6))
+    rows = rows_of(tmp_path / "run" / "scores.csv")
+    assert rows[: len(first)] == first
+    assert len(rows) == 6
+
+
+def test_the_sample_grows_until_the_interval_is_narrow(tmp_path, args, monkeypatch):
+    seen = []
+
+    def judge(self, sample):
+        seen.append(len(sample))
+        half = 1 / len(sample)
+        return {"spearman": {"value": 0.0, "low": -half, "high": half}, "sentences": []}
+
+    monkeypatch.setattr("atom_nas.confirm.Confirmation.judge", judge)
+    main(args("audit", n=10, until_width=0.07))
+    assert seen == [10, 20, 30]
+    seen.clear()
+    main(args("audit", n=45, until_width=0.01))
+    assert seen == [45, 55, 60]  # the space has 60
+
+
+def test_the_combined_objective_is_fitted_on_the_audit_and_finds_the_widest(tmp_path, args):
+    main(args("search", n=20, trials=12, objective="combined"))
+    candidates = rows_of(tmp_path / "run" / "candidates.csv")
+    picked = [int(row["width"]) for row in candidates if row["uniform"] == "0"]
+    assert max(picked) > 45
+    assert all(0 <= float(row["proxy_accuracy"]) <= 1 for row in candidates)
+    main(args("audit", n=20, trials=12, objective="combined"))
+    audit = audit_of(tmp_path)
+    assert audit["combined"]["combined_model"]["spearman"]["value"] > 0.9
+    audited = {row["candidate"] for row in rows_of(tmp_path / "run" / "audit.csv")}
+    assert not {row["candidate"] for row in candidates} <= audited
+
+
+def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args, capsys):
+    main(args("audit", n=3, shrink="twice=2"))
+    shrunk = rows_of(tmp_path / "run" / "free.csv")
+    main(args("audit", n=3, out=tmp_path / "other"))
+    values = [
+        [row["value"] for row in rows if row["score"] == "num_params"]
+        for rows in (shrunk, rows_of(tmp_path / "other" / "free.csv"))
+    ]
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"shrink": "thrice=2"}, "unknown setting of the space widths 'thrice'"),
+        ({"shrink": "twice=x"}, "give whole numbers"),
+        ({"against": "fre"}, "Did you mean 'free'"),
+        ({"truth": "none.csv"}, "cannot be read"),
+        ({"truth": "nas_bench_201"}, "use --space nas_bench_201"),
+        ({"objective": "loss"}, "unknown objective"),
+        ({"until_width": 3}, "from 0.01 to 2"),
+        ({"proxy_seeds": 0}, "--proxy-seeds is 0"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(tmp_path, args, capsys, wrong, message):
+    with pytest.raises(SystemExit) as caught:
+        main(args("audit", **wrong))
+    assert caught.value.code == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
