@@ -66,6 +66,11 @@ class Truth:
         """Shape (n,): the mean over trainings."""
         return np.array([np.mean(np.nan_to_num(each, nan=0.0)) for each in self.accuracies])
 
+    @property
+    def has_failed(self) -> NDArray[np.bool_]:
+        """Shape (n,): whether all trainings of the candidate failed."""
+        return np.array([bool(np.isnan(each).all()) for each in self.accuracies])
+
     def ceiling(self, fraction: float = 1.0) -> float | None:
         """Return the rank correlation between trainings in the best `fraction` by the mean.
 

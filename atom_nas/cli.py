@@ -83,11 +83,12 @@ def report(args: Sequence[str]) -> None:
 
 
 def list_plugins(args: Sequence[str]) -> None:
-    """Show search spaces, proxies and data sets."""
+    """Show search spaces, proxies, data sets and tables of truth."""
     for title, package in (
         ("search spaces (--space)", "search_spaces"),
         ("proxies (--proxy <name>_ipc<images per class>)", "atom_nas.proxies"),
         ("data sets (--dataset)", "atom_nas.datasets"),
+        ("tables of truth (--truth)", "atom_nas.truths"),
     ):
         print(f"{title}:")
         for name, line in plugins.available(package).items():

@@ -81,7 +81,8 @@ class Confirmation:
             "plan": plan(figures, self.width or WIDTH),
         }
         names = [candidate_name(architecture) for architecture, _ in sample]
-        tables.write_audit(self.folder / "audit.csv", names, truth.mean, estimators)
+        accuracies = np.where(truth.has_failed, np.nan, truth.mean)
+        tables.write_audit(self.folder / "audit.csv", names, accuracies, estimators)
         write_json(self.folder / "audit.json", figures)
         return figures
 

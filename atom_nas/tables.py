@@ -42,7 +42,10 @@ def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) 
 def write_audit(
     path: Path, names: Sequence[str], truth: Array, estimators: Sequence[Estimator]
 ) -> None:
-    """Write one row an audited candidate: its test accuracy, and its score by each estimator."""
+    """Write one row an audited candidate: its test accuracy, and its score by each estimator.
+
+    The accuracy is the mean over trainings, NaN where all of them failed.
+    """
     header = ["candidate", "test_accuracy", *(estimator.name for estimator in estimators)]
     columns = [estimator.scores for estimator in estimators]
     _write(path, header, zip(names, truth, *columns, strict=True))

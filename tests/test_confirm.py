@@ -136,6 +136,19 @@ def test_a_candidate_that_fails_is_last_by_every_score(confirmation, space):
         assert np.isfinite(scores).all() and scores.argmin() == 1
 
 
+def test_a_failed_truth_counts_as_zero_and_is_told_apart(confirmation, space):
+    class Broken(Wide):
+        def measure(self, architecture, *, seed, trainings=1):
+            fails = architecture.width == 3
+            measured = super().measure(architecture, seed=seed, trainings=trainings)
+            return replace(measured, accuracies=(np.nan, np.nan)) if fails else measured
+
+    figures = replace(confirmation, truth=Broken()).judge(sample_of(space, (1, 2, 3)))
+    assert figures["baselines"]["num_params"]["spearman"]["value"] == -0.5
+    rows = Table(confirmation.folder / "audit.csv", ()).rows
+    assert [row["test_accuracy"] for row in rows] == ["0.01", "0.02", "nan"]
+
+
 def test_full_data_sees_as_many_images_as_the_cost_of_the_proxy_allows(confirmation, space):
     sample = sample_of(space, range(1, 4))
     proxy = confirmation.scorer.estimate("atom_ipc2", sample)

@@ -5,7 +5,9 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,16 +15,25 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from atom_nas.report import wording as words
 from atom_nas.report import write_report
+from atom_nas.report.agreement import proxy_vs_truth
 from atom_nas.report.audited import Interval, parse_audit
+from atom_nas.report.drawing import house_style
 from atom_nas.report.pictures import proxy_images
-from atom_nas.report.results import read_results
+from atom_nas.report.regions import correlation_vs_fraction, spread
+from atom_nas.report.remarks import remarks
+from atom_nas.report.results import Points, read_results
+from atom_nas.report.tradeoff import cost_vs_correlation
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-FIGURES = ("proxy_vs_truth", "ranks", "search_history", "proxy_images", "cost_vs_correlation")
+FIGURES = (
+    *("proxy_vs_truth", "ranks", "correlation_vs_fraction"),
+    *("search_history", "proxy_images", "cost_vs_correlation"),
+)
 NAMES = [f"net-{index}" for index in range(14)]
 NAMES[9] = "<b>bold</b>|x"
 NUM_AUDITED, FAILED = 9, 4
@@ -35,6 +46,14 @@ def correlations(value: float, cost: dict[str, float | None]) -> dict:
         "spearman": {"value": value, "low": value - 0.3, "high": value + 0.1},
         "kendall": {"value": value - 0.2, "low": -0.5, "high": value},
         "top": {"k": 3, "overlap": 2 / 3},
+        "top_fraction": {
+            "fraction": 0.2,
+            "n": 2,
+            "spearman": {"value": value - 0.4, "low": -0.9, "high": 0.95},
+            "kendall": {"value": value - 0.5, "low": -0.9, "high": 0.95},
+        },
+        "precision_at_10": 0.25,
+        "rank_of_best": 4,
         "regret_points": 1.25,
         "seconds": cost,
     }
@@ -45,6 +64,16 @@ def cost(distill: float | None, per_candidate: float | None) -> dict[str, float 
         "distill": distill,
         "proxy_per_candidate": per_candidate,
         "full_per_candidate": 90.0,
+    }
+
+
+def combined(value: float, over: str, verdict: str) -> dict:
+    return {
+        **correlations(value, cost(30.0, 2.5)),
+        "over": over,
+        "base": correlations(value - 0.06, cost(0.0, 0.5)),
+        "uplift": {"value": 0.06, "low": -0.01, "high": 0.12},
+        "verdict": verdict,
     }
 
 
@@ -64,6 +93,34 @@ AUDIT = {
         },
     },
     "verdict": {"random_ipc50": "undecided", "num_params": "better"},
+    "reliability": {"seeds": 3, "between_seeds": 0.72, "one_seed": 0.66},
+    "ceiling": {"all": 0.96, "top": 0.41},
+    "variants": {
+        "loss": {"value": 0.85, "low": 0.6, "high": 0.93},
+        "training_loss": {"value": 0.3, "low": 0.1, "high": 0.5},
+    },
+    "decision": "yes",
+    "combined": {
+        "combined_model": combined(0.81, "free_model", "undecided"),
+        "combined_ranks": combined(0.86, "free_average", "better"),
+    },
+    "by_fraction": [
+        {
+            "fraction": fraction,
+            "n": round(8 * fraction),
+            "ceiling": None if fraction < 0.7 else fraction,
+            "spearman": {
+                "atom_ipc50": fraction - 0.2,
+                "random_ipc50": fraction - 0.3,
+                "num_params": -0.3,
+                "macs": 0.5,
+                "combined_model": 0.81,
+                "combined_ranks": fraction - 0.14,
+            },
+        }
+        for fraction in (0.6, 0.8, 1.0)
+    ],
+    "plan": {"width": 0.2, "more_candidates": 37, "seconds": 5400.0},
     "sentences": ["Searching on atom_ipc50 & co ranks <better> than counting.", "Else undecided."],
 }
 
@@ -230,7 +287,7 @@ def test_the_page_begins_with_the_verdict_and_escapes_names(run):
 
 def test_markdown_tables_hold_the_right_numbers(run):
     markdown = (run / "report.md").read_text(encoding="utf-8")
-    exported, audit, best, failed, settings = tables(markdown)
+    exported, audit, together, best, failed, settings = tables(markdown)
     assert exported[1:] == [
         ["1", "[net-1](export/1-net-1/)", "82.3"],
         ["2", "[net-2](export/2-net-2/)", "81.0"],
@@ -238,15 +295,29 @@ def test_markdown_tables_hold_the_right_numbers(run):
     ]
     written = [[cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in audit]
     assert [row[0] for row in written[1:]] == ["atom_ipc50", "random_ipc50", "num_params"]
-    assert [row[1:6] for row in written[1:]] == [
-        ["0.80 (0.50 to 0.90)", "0.60 (-0.50 to 0.80)", "2 of 3", "1.25", "46 s"],
-        ["0.70 (0.40 to 0.80)", "0.50 (-0.50 to 0.70)", "2 of 3", "1.25", "16 s"],
-        ["-0.30 (-0.60 to -0.20)", "-0.50 (-0.50 to -0.30)", "2 of 3", "1.25", "0 s"],
+    assert written[0][2] == "Spearman, best 20 %"
+    assert [row[1:4] for row in written[1:]] == [
+        ["0.80 (0.50 to 0.90)", "0.40 (-0.90 to 0.95)", "0.60 (-0.50 to 0.80)"],
+        ["0.70 (0.40 to 0.80)", "0.30 (-0.90 to 0.95)", "0.50 (-0.50 to 0.70)"],
+        ["-0.30 (-0.60 to -0.20)", "-0.70 (-0.90 to 0.95)", "-0.50 (-0.50 to -0.30)"],
     ]
-    assert [row[6:] for row in written[1:]] == [
+    assert [row[4:9] for row in written[1:]] == [
+        ["2 of 3", "0.25", "4", "1.25", time] for time in ("46 s", "16 s", "0 s")
+    ]
+    assert [row[9:] for row in written[1:]] == [
         ["", ""],
         ["0.10 (-0.04 to 0.25)", "undecided"],
         ["1.10 (0.60 to 1.50)", "better"],
+    ]
+    assert [[cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in together[1:]] == [
+        [
+            *("combined_model", "0.81 (0.51 to 0.91)", "0.41 (-0.90 to 0.95)"),
+            *("0.06 (-0.01 to 0.12) over free_model", "undecided"),
+        ],
+        [
+            *("combined_ranks", "0.86 (0.56 to 0.96)", "0.46 (-0.90 to 0.95)"),
+            *("0.06 (-0.01 to 0.12) over free_average", "better"),
+        ],
     ]
     assert best[0][-2:] == ["width", "pool_ing"]
     assert [row[1] for row in best[1:]] == [
@@ -270,7 +341,7 @@ def test_markdown_keeps_markup_in_names_as_text(tmp_path):
         ],
     )
     write_report(run)
-    best = tables((run / "report.md").read_text(encoding="utf-8"))[2]
+    best = tables((run / "report.md").read_text(encoding="utf-8"))[3]
     assert best[1][1] == r"\*a\*\|\`b\`\[c\](d)\_e\_ - f_g"
     assert best[2][1] == "&lt;img src=x&gt;&amp;amp;"
     Page((run / "report.html").read_text(encoding="utf-8"))
@@ -323,6 +394,35 @@ def nulls(run):
         "c": {**empty, "spearman": {"value": 0.3, "low": None, "high": None}},
     }
     edit_json(run / "audit.json", **empty, baselines=baselines, verdict={"a": None}, sentences=[])
+    edit_json(
+        run / "audit.json",
+        top_fraction={"fraction": 0.2, "n": 0, "spearman": nothing, "kendall": None},
+        precision_at_10=None,
+        rank_of_best=None,
+        reliability={"seeds": 2, "between_seeds": None, "one_seed": None},
+        ceiling={"all": None, "top": None},
+        variants={"loss": nothing},
+        decision=None,
+        combined={"combined_ranks": {"over": "free_average", "uplift": nothing}},
+        by_fraction=[
+            {"fraction": share, "n": 5, "ceiling": None, "spearman": {"atom_ipc50": None}}
+            for share in (0.5, 1.0)
+        ],
+        plan={"width": 0.2, "more_candidates": None, "seconds": None},
+    )
+
+
+NEW = ("reliability", "ceiling", "variants", "decision", "combined", "by_fraction", "plan")
+
+
+def old_file(run):
+    """What audit.json was before it had these figures."""
+    path = run / "audit.json"
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key not in NEW}
+    for figures in (old, *old["baselines"].values()):
+        for key in ("top_fraction", "precision_at_10", "rank_of_best"):
+            del figures[key]
+    path.write_text(json.dumps(old))
 
 
 def long_names(run):
@@ -383,6 +483,7 @@ def strange_letters(run):
         all_failed,
         no_trial,
         strange_letters,
+        old_file,
     ],
 )
 def test_nothing_breaks_with(tmp_path, damage):
@@ -392,7 +493,12 @@ def test_nothing_breaks_with(tmp_path, damage):
     assert tables((run / "report.md").read_text(encoding="utf-8"))
     assert not any(re.search(r"\b(nan|None)\b", text) for text in page.text)
     drawn = {path.stem for path in (run / "figures").glob("*.png")}
-    assert drawn == set(FIGURES) - ({"proxy_images"} if damage is nothing_extra else set())
+    missing = {
+        nothing_extra: {"proxy_images"},
+        nulls: {"correlation_vs_fraction"},
+        old_file: {"correlation_vs_fraction"},
+    }
+    assert drawn == set(FIGURES) - missing.get(damage, set())
     for name in drawn:
         picture = matplotlib.image.imread(run / "figures" / f"{name}.png")
         assert max(picture.shape) < 2000, name
@@ -408,6 +514,119 @@ def test_proxy_images_shows_what_is_there(tmp_path, kept, num_panels):
     figure = proxy_images(read_results(run))
     assert figure is not None
     assert [len(axes.get_images()) for axes in figure.axes] == [1] * num_panels
+
+
+def replaced(run, **figures):
+    """The results of `run`, its audit with other `figures`."""
+    return replace(read_results(run), audit=parse_audit({**AUDIT, **figures}))
+
+
+@pytest.mark.parametrize(("n", "best"), [(30, range(24, 30)), (20, None)])
+def test_the_band_is_over_the_best_fifth_by_truth_where_they_are_five(run, n, best):
+    truth = 0.5 + 0.01 * np.arange(n)
+    results = replace(
+        read_results(run), sample=Points(scores=np.flip(truth), truth=np.roll(truth, 3))
+    )
+    figure = proxy_vs_truth(results)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    bands = [patch for patch in figure.axes[0].patches if patch.get_alpha()]
+    if best is None:
+        assert not bands
+        assert not any("inside" in label for label in labels)
+    else:
+        assert bands[0].get_y() == pytest.approx(100 * truth[best[0]])
+        assert f"best 20 % by full data, {words.RHO} = 0.40 inside" in labels
+
+
+def drawn_lines(figure):
+    """Name -> heights of the lines with a name at their right end."""
+    axes = figure.axes[0]
+    ends = {text.xy[1]: text.get_text() for text in axes.texts}
+    return {ends[y[-1]]: [*y] for line in axes.lines if (y := line.get_ydata())[-1] in ends}
+
+
+def test_correlation_vs_fraction_draws_the_proxy_and_what_it_has_to_beat(run):
+    figure = correlation_vs_fraction(replaced(run))
+    assert figure is not None
+    lines = drawn_lines(figure)
+    assert set(lines) == {"atom_ipc50", "random_ipc50", "num_params", "combined_ranks"}
+    assert lines["atom_ipc50"] == pytest.approx([0.4, 0.6, 0.8])
+    (ceiling,) = [line for line in figure.axes[0].lines if line.get_label().startswith("ceiling")]
+    assert np.array(ceiling.get_ydata()) == pytest.approx([np.nan, 0.8, 1.0], nan_ok=True)
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["60", "80", "100"]
+
+
+@pytest.mark.parametrize("rows", [None, [], AUDIT["by_fraction"][:1]])
+def test_correlation_vs_fraction_needs_two_fractions(run, rows):
+    assert correlation_vs_fraction(replaced(run, by_fraction=rows)) is None
+
+
+def test_names_at_line_ends_are_kept_apart_and_in_their_order():
+    heights = np.array([0.5, 0.9, 0.51, 0.0, 0.49])
+    moved = spread(heights, 0.1)
+    assert np.argsort(moved).tolist() == np.argsort(heights).tolist()
+    assert np.diff(np.sort(moved)).min() >= 0.1 - 1e-9
+    assert moved == pytest.approx([0.5, 0.9, 0.6, 0.0, 0.4])
+
+
+def with_free_scores(run, count, step):
+    """The results of `run` with so many free scores, each dearer and higher by `step`."""
+    free = {
+        f"free_{index}": correlations(0.3 + step * index, cost(0.0, 0.02 + 0.001 * index))
+        for index in range(count)
+    }
+    return replaced(run, baselines={**AUDIT["baselines"], **free})
+
+
+@pytest.mark.parametrize("count", [2, 11])
+def test_names_in_cost_vs_correlation_do_not_overlap(run, count):
+    with house_style():
+        figure = cost_vs_correlation(with_free_scores(run, count, step=0.01))
+        figure.draw_without_rendering()
+        names = [text for text in figure.axes[0].texts if not text.get_text().startswith("full")]
+        boxes = [Text.get_window_extent(name) for name in names]
+    assert len(names) == 5 + count
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+@pytest.mark.parametrize(("count", "num_named"), [(2, 2), (11, 1)])
+def test_where_estimators_are_many_only_the_telling_ones_are_named(run, count, num_named):
+    figure = cost_vs_correlation(with_free_scores(run, count, step=-0.01))
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert {name for name in names if not name.startswith("full")} == {
+        *("atom_ipc50", "num_params", "random_ipc50", "combined_ranks", "combined_model"),
+        *(f"free_{index}" for index in range(num_named)),
+    }
+
+
+SENTENCES = {
+    "ceiling": "Two trainings on the full data agree by 0.96, and by 0.41 inside the best 20 %",
+    "reliability": "the mean of 3 seeds, which agree by 0.72; one alone has Spearman 0.66.",
+    "variants": "validation loss ranks best, 0.85 (0.60 to 0.93), against 0.80 (0.50 to 0.90) for "
+    "accuracy and 0.30 (0.10 to 0.50) for training loss.",
+    "plan": "37 more candidates, about 1.5 h, would narrow the interval to 0.20.",
+}
+
+
+@pytest.mark.parametrize("unknown", [None, *SENTENCES])
+def test_a_remark_is_made_only_where_its_figures_are_known(unknown):
+    audit = parse_audit({key: value for key, value in AUDIT.items() if key != unknown})
+    text = " ".join(remarks(audit))
+    assert {key for key, sentence in SENTENCES.items() if sentence in text} == (
+        set(SENTENCES) - {unknown}
+    )
+    assert len(remarks(audit)) == len(SENTENCES) - (unknown is not None)
+
+
+def test_the_remarks_are_on_the_page_and_an_older_file_has_none(tmp_path):
+    run = make_run(tmp_path)
+    pages = []
+    for change in (lambda run: None, old_file):
+        change(run)
+        write_report(run)
+        pages.append(" ".join(Page((run / "report.html").read_text(encoding="utf-8")).text))
+    for part in ("Put together", *SENTENCES.values()):
+        assert [part in page for page in pages] == [True, False], part
 
 
 def test_points_tell_the_sample_from_what_the_optimiser_picked(run):
@@ -428,7 +647,7 @@ def test_a_diverged_candidate_counts_as_zero_in_the_sample_and_is_left_out_elsew
     write_report(run)
     markdown = (run / "report.md").read_text(encoding="utf-8")
     assert "Counted as 0 %, as their training on the full data diverged: net-0.\n" in markdown
-    assert tables(markdown)[2][1][1:4] == ["net-13", "89.0", "n/a"]
+    assert tables(markdown)[3][1][1:4] == ["net-13", "89.0", "n/a"]
 
 
 def test_costs_count_the_condensation_and_every_audited_candidate():

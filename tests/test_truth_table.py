@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from atom_nas import plugins
 from atom_nas.audit import Truth
 from atom_nas.errors import UserError
 from atom_nas.ranking import spearman
 from atom_nas.space import candidate_name, load_space
-from atom_nas.truth_table import TruthTable
+from atom_nas.truth_table import NEEDS, TruthTable
 
 SHAPE = (3, 32, 32)
 
@@ -27,6 +28,14 @@ def cell(space, operation="skip_connect"):
 def write(path, text):
     path.write_text(text)
     return str(path)
+
+
+@pytest.mark.parametrize("name", plugins.available("atom_nas.truths"))
+def test_every_table_knows_candidates_of_its_space(name):
+    module = plugins.load("atom_nas.truths", name, kind="truth", needs=NEEDS)
+    assert module.SPACE in plugins.available("search_spaces")
+    with pytest.raises(UserError, match="unknown data set"):
+        module.load("no such data set")
 
 
 def test_a_csv_like_truth_csv_is_a_table(tmp_path, space):

@@ -10,9 +10,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from atom_nas.audit import MIN_TOP, TOP
+from atom_nas.ranking import top_fraction
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.results import Array, Results
-from atom_nas.report.wording import RHO, decimal, shorten
+from atom_nas.report.wording import BEST, RHO, decimal, shorten
 
 POINT: dict[str, Any] = {"s": 26, "linewidths": 0.9, "clip_on": False}
 
@@ -21,7 +23,6 @@ def proxy_vs_truth(results: Results) -> Figure:
     """Draw proxy score against full-data test accuracy, in percent."""
     figure, (axes,) = new_figure(5.6, 4.3)
     sample, others = results.sample, results.others
-    _audited(axes, 100 * sample.scores, 100 * sample.truth)
     if others.scores.size:
         axes.scatter(
             100 * others.scores,
@@ -31,6 +32,8 @@ def proxy_vs_truth(results: Results) -> Figure:
             label="picked by the optimiser, not audited",
             **POINT,
         )
+    _shade_best(axes, results)
+    _audited(axes, 100 * sample.scores, 100 * sample.truth)
     scores = np.concatenate([sample.scores, others.scores])
     truth = np.concatenate([sample.truth, others.truth])
     _ring(axes, 100 * scores, 100 * truth, scores == scores.max(initial=-np.inf))
@@ -76,6 +79,27 @@ def ranks(results: Results) -> Figure:
     axes.set_ylabel("Rank by full data (1 = best)")
     legend_below(figure, axes)
     return figure
+
+
+def _shade_best(axes: Axes, results: Results) -> None:
+    """Shade the accuracies of the best by truth, and write the Spearman inside to the legend."""
+    rho, truth = results.audit.estimators[0].spearman_top.value, results.sample.truth
+    if not (np.isfinite(rho) and truth.size):
+        return
+    best = truth[top_fraction(truth, TOP)]
+    if best.size >= MIN_TOP:
+        axes.add_artist(
+            Rectangle(
+                (0, 100 * best.min()),
+                1,
+                100,
+                transform=axes.get_yaxis_transform(),
+                color=ACCENT,
+                alpha=0.1,
+                linewidth=0,
+                label=f"{BEST} by full data, {RHO} = {decimal(rho)} inside",
+            )
+        )
 
 
 def _audited(axes: Axes, x: Array, y: Array) -> None:

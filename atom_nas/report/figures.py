@@ -9,6 +9,7 @@ from atom_nas.report.agreement import proxy_vs_truth, ranks
 from atom_nas.report.drawing import house_style, render
 from atom_nas.report.pictures import proxy_images
 from atom_nas.report.progress import search_history
+from atom_nas.report.regions import correlation_vs_fraction
 from atom_nas.report.results import Results
 from atom_nas.report.tradeoff import cost_vs_correlation
 
@@ -31,13 +32,21 @@ def draw_all(results: Results) -> list[Plate]:
             proxy_vs_truth,
             "Proxy score against full-data accuracy",
             "Points along one rising line mean that the proxy can be searched on. The ring is the "
-            "candidate that the proxy likes best: look how far below the highest point it lies.",
+            "candidate that the proxy likes best: look how far below the highest point it lies. "
+            "Inside the band are the nets that a search is after.",
         ),
         (
             ranks,
             "The same as ranks",
             "The nearer to the dashed diagonal, the better. The shaded corner matters most: only "
             "points inside it are among the best by both.",
+        ),
+        (
+            correlation_vs_fraction,
+            "Correlation inside the best",
+            "The right end is over all candidates, the left end where a search picks: a proxy "
+            "that falls to zero there finds good candidates, but cannot find the very best. Few "
+            "candidates are left there, so look at the trend.",
         ),
         (
             search_history,
@@ -55,7 +64,8 @@ def draw_all(results: Results) -> list[Plate]:
             cost_vs_correlation,
             "Correlation against cost",
             "Up is better, left is cheaper. A proxy is worth its seconds when it stands above "
-            "everything to its left; overlapping bars do not decide that, the table does.",
+            "everything to its left; overlapping bars do not decide that, the table does. "
+            "Small points without a name are other scores of the table.",
         ),
     )
     plates = []

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from atom_nas.report import wording
 from atom_nas.report.figures import Plate, draw_all
+from atom_nas.report.remarks import remarks
 from atom_nas.report.results import Results, Trial, read_results
 from atom_nas.runs import write_atomically
 
@@ -42,6 +43,8 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
     )
     return {
         "audit": results.audit,
+        "best_share": wording.BEST,
+        "remarks": remarks(results.audit),
         "settings": results.settings,
         "exports": results.exports,
         "plates": plates,

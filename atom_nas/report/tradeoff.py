@@ -1,18 +1,16 @@
 """Correlation against cost, one point an estimator: the picture of the project."""
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 
-import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from atom_nas.report.audited import Estimator
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, new_figure
-from atom_nas.report.results import Array, Results
+from atom_nas.report.labels import Name, write_names
+from atom_nas.report.results import Results
 from atom_nas.report.wording import RHO, duration, shorten
 
 COARSE = (
@@ -23,8 +21,8 @@ COARSE = (
 FINE = (*COARSE, 3, 180, 10_800, 86_400)
 """Seconds that the axis is marked at: the fine ones where six or fewer of them are in view."""
 
-LETTER, LINE, GAP = 5.6, 11.0, 8
-"""Width of a letter, height of a line, and distance of a name from its point, in points."""
+MAX_NAMED = 8
+"""Of more estimators than these not all are named."""
 
 
 def cost_vs_correlation(results: Results) -> Figure:
@@ -34,7 +32,9 @@ def cost_vs_correlation(results: Results) -> Figure:
     to train the same candidates on the full data.
     """
     audit = results.audit
-    shown = [rival for rival in audit.estimators if math.isfinite(rival.spearman.value)]
+    every = (*audit.estimators, *(both.estimator for both in audit.combined))
+    shown = [rival for rival in every if math.isfinite(rival.spearman.value)]
+    named = _named(shown, audit.proxy)
     costs = [rival.cost for rival in shown]
     paid = [cost for cost in (*costs, audit.full_cost) if cost > 0] or [1.0]
     is_any_free = min(costs, default=1) <= 0
@@ -43,10 +43,17 @@ def cost_vs_correlation(results: Results) -> Figure:
     axes.set_xscale("log")
     axes.set_xlim(floor / 1.7, max(paid) * 2)
     places = {rival: (max(rival.cost, floor), rival.spearman.value) for rival in shown}
+    names = []
     for rival, (x, rho) in places.items():
-        colour = ACCENT if rival.name == audit.proxy else INK
+        if rival not in named:
+            axes.plot([x], [rho], "o", color=GREY, markersize=3.5)
+            continue
+        colour, order = (ACCENT, 4) if rival.name == audit.proxy else (INK, 3)
         axes.plot([x, x], _bar(rival), color=colour, linewidth=1.2, alpha=0.7)
-        axes.plot([x], [rho], "o", color=colour, markersize=7, markeredgecolor="white", zorder=3)
+        axes.plot(
+            [x], [rho], "o", color=colour, markersize=7, markeredgecolor="white", zorder=order
+        )
+        names.append(Name(text=shorten(rival.name, NAME_WIDTH), point=(x, rho), colour=colour))
     axes.set_ylim(min([0.0, *(_bar(rival)[0] for rival in shown)]) - 0.05, 1.02)
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.grid(True, axis="y")
@@ -64,8 +71,37 @@ def cost_vs_correlation(results: Results) -> Figure:
         )
     axes.set_xlabel(f"Time to score {audit.n} candidates, condensation included")
     axes.set_ylabel(f"Spearman's {RHO} with full-data accuracy")
-    _write_names(figure, axes, places, audit.proxy)
+    bars = [np.array([[places[rival][0], end] for end in _bar(rival)]) for rival in named]
+    points = [np.array(place) for place in places.values()]
+    full = np.array([[audit.full_cost, end] for end in axes.get_ylim()])
+    write_names(
+        figure,
+        axes,
+        names,
+        [
+            *((point, 4.0) for point in points),
+            *((bar, 1.0) for bar in (*bars, full) if np.isfinite(bar).all()),
+        ],
+    )
     return figure
+
+
+def _named(shown: Sequence[Estimator], proxy: str) -> list[Estimator]:
+    """Return the estimators to name: all where they are few, else the telling ones."""
+    return [
+        rival
+        for rival in shown
+        if len(shown) <= MAX_NAMED
+        or rival.name in (proxy, "num_params")
+        or rival.name.startswith(("random_", "combined_"))
+        or _is_best_for_its_cost(rival, shown)
+    ]
+
+
+def _is_best_for_its_cost(rival: Estimator, shown: Sequence[Estimator]) -> bool:
+    own = (rival.spearman.value, -rival.cost)
+    others = ((other.spearman.value, -other.cost) for other in shown)
+    return not any(a >= own[0] and b >= own[1] and (a, b) != own for a, b in others)
 
 
 def _bar(rival: Estimator) -> tuple[float, float]:
@@ -84,51 +120,3 @@ def _mark_time(axes: Axes, floor: float | None) -> None:
     free = [] if floor is None else [floor]
     axes.set_xticks([*free, *ticks], [*("free" for _ in free), *map(duration, ticks)])
     axes.minorticks_off()
-
-
-def _write_names(
-    figure: Figure, axes: Axes, places: dict[Estimator, tuple[float, float]], proxy: str
-) -> None:
-    """Write each name near its point, where it covers the least of points, bars and names."""
-    figure.draw_without_rendering()
-    frame = axes.get_window_extent()
-
-    def in_points(place: tuple[float, float]) -> Array:
-        pixels: Array = axes.transData.transform(np.array(place)) - (frame.x0, frame.y0)
-        return pixels * 72 / figure.dpi
-
-    taken = [(Bbox([in_points(at) - 6, in_points(at) + 6]), 4.0) for at in places.values()]
-    for rival, (x, _) in places.items():
-        taken.append((Bbox([in_points((x, end)) for end in _bar(rival)]), 1.0))
-    room = Bbox.from_bounds(0, 0, frame.width * 72 / figure.dpi, frame.height * 72 / figure.dpi)
-    for rival, place in places.items():
-        name = shorten(rival.name, NAME_WIDTH)
-        choices = _choices(in_points(place), LETTER * len(name))
-        side, rise, box = min(choices, key=lambda at: _badness(at[1], at[2], room, taken))
-        taken.append((box, 8.0))
-        axes.annotate(
-            name,
-            place,
-            (GAP * side, rise),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="center",
-            fontsize=9,
-            color=ACCENT if rival.name == proxy else INK,
-            path_effects=[matplotlib.patheffects.withStroke(linewidth=3, foreground="white")],
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if rise else None,
-        )
-
-
-def _choices(point: Array, width: float) -> Iterator[tuple[int, int, Bbox]]:
-    """Yield the places for a name: right (1) or left (-1), points above, and its box."""
-    for side, rise in product((1, -1), (0, 12, -12, 24, -24, 36, -36)):
-        left = point[0] + (GAP if side > 0 else -GAP - width)
-        yield side, rise, Bbox.from_bounds(left, point[1] + rise - LINE / 2, width, LINE)
-
-
-def _badness(rise: int, box: Bbox, room: Bbox, taken: Sequence[tuple[Bbox, float]]) -> float:
-    """Weigh what `box` covers, how far off it is, and whether it leaves the room."""
-    covered = sum(weight for other, weight in taken if box.overlaps(other))
-    is_inside = room.x0 < box.x0 and box.x1 < room.x1 and box.y1 < room.y1
-    return covered + 0.03 * abs(rise) + (0 if is_inside else 20)

@@ -3,10 +3,14 @@
 import json
 import math
 
+from atom_nas.audit import TOP
 from atom_nas.report.audited import Interval
 
 MISSING = "n/a"
 RHO = "\N{GREEK SMALL LETTER RHO}"
+BEST = f"best {100 * TOP:.0f} %"
+"""The candidates at the top by truth, which scores are judged on too."""
+
 _UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
