@@ -7,7 +7,7 @@ import torch
 from atom_nas.condense import Condensation, is_distilled, parse_name
 from atom_nas.images import Dataset
 from atom_nas.options import DistillOptions, Options
-from atom_nas.recipes import RECIPES
+from atom_nas.recipes import RECIPES, adjust
 
 SMALL_STEPS = 300
 """Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
@@ -24,6 +24,7 @@ def condensation(options: DistillOptions, dataset: Dataset, device: torch.device
         recipe = RECIPES[options.recipe](dataset, images_per_class)
         if options.steps or device.type != "cuda":
             recipe = replace(recipe, steps=options.steps or SMALL_STEPS)
+        recipe = adjust(recipe, options.adjust)
     return Condensation(
         dataset=dataset,
         method=method,

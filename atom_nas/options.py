@@ -29,6 +29,8 @@ class DistillOptions:
     """Where named data sets lie, or are downloaded to."""
     recipe: str = "paper"
     """Settings of the distillation: paper, or released (those of DataDAM's code)."""
+    adjust: str = ""
+    """Other settings of the recipe, as in loss_scale=10,norm=batch,width=64."""
     steps: int | None = None
     """Steps of the distillation; default the recipe's own on CUDA, 300 elsewhere."""
     seed: int = 0

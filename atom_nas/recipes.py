@@ -1,8 +1,10 @@
 """How to distil: every setting of a distillation, and the published settings by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from atom_nas.errors import UserError, unknown
 from atom_nas.images import Dataset
 from atom_nas.nets import NORMS
 
@@ -78,3 +80,30 @@ def released(dataset: Dataset, images_per_class: int) -> Recipe:
 
 
 RECIPES: dict[str, Callable[[Dataset, int], Recipe]] = {"paper": paper, "released": released}
+
+
+def adjust(recipe: Recipe, text: str) -> Recipe:
+    """Return `recipe` with the settings in `text`, as in loss_scale=10,norm=batch.
+
+    Raises UserError where there is no such setting, or it cannot have that value.
+    """
+    types = {field.name: field.type for field in fields(Recipe)}
+    changes: dict[str, Any] = {}
+    for pair in filter(None, text.split(",")):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if name not in types:
+            raise unknown("setting of a recipe", name, types)
+        try:
+            changes[name] = _SWITCH[value] if types[name] is bool else types[name](value)  # type: ignore[operator]
+        except (ValueError, KeyError) as error:
+            kind = getattr(types[name], "__name__", "")
+            raise UserError(
+                f"the recipe's {name} is {value!r}; it must be of type {kind}."
+            ) from error
+    try:
+        return replace(recipe, **changes)
+    except ValueError as error:
+        raise UserError(f"the recipe cannot be so: {error}.") from error
+
+
+_SWITCH = {"true": True, "false": False}

@@ -317,6 +317,7 @@ def test_distill_makes_the_artifact_once(capsys, tmp_path, data, monkeypatch):
     [
         (["--seed", "1"], "seed"),
         (["--steps", "3"], "recipe"),
+        (["--adjust", "loss_scale=10"], "recipe"),
         (["--proxy", "dm_ipc2"], "method"),
         (["--proxy", "atom_ipc3"], "images_per_class"),
     ],

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from atom_nas.errors import UserError
 from atom_nas.images import Dataset, ImageSet
-from atom_nas.recipes import RECIPES, Recipe, paper, released
+from atom_nas.recipes import RECIPES, Recipe, adjust, paper, released
 
 
 def dataset(name="digits", side=8, flip=True):
@@ -78,3 +79,26 @@ def test_impossible_settings_are_refused(change):
     (name,) = change
     with pytest.raises(ValueError, match=name):
         replace(good, **change)
+
+
+def test_settings_are_adjusted_by_name():
+    recipe = Recipe(steps=5, learning_rate=1.0)
+    changed = adjust(recipe, "loss_scale=10, norm=batch,width=64,whiten=true")
+    assert changed == replace(recipe, loss_scale=10.0, norm="batch", width=64, whiten=True)
+    assert adjust(recipe, "") == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("los_scale=10", "Did you mean 'loss_scale'"),
+        ("width=wide", "width is 'wide'; it must be of type int"),
+        ("whiten=yes", "must be of type bool"),
+        ("loss_scale=-1", "loss_scale is -1.0; it must be positive"),
+        ("norm=layer", "allowed: instance, batch, none"),
+        ("width", "width is ''"),
+    ],
+)
+def test_what_cannot_be_adjusted_is_said(text, message):
+    with pytest.raises(UserError, match=message):
+        adjust(Recipe(steps=5, learning_rate=1.0), text)
