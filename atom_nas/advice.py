@@ -47,10 +47,11 @@ def decide(
     open_ = [rival for rival in fair if comparisons[rival].verdict == "undecided"]
     if open_:
         cheapest = min(open_, key=lambda rival: costs[rival])
+        hint = ", which costs less" if len(open_) == 1 else f"; of these {cheapest} costs the least"
         return Decision(
             use="undecided",
             sentence=f"{name} ranks better than chance, but is not shown to rank better than "
-            f"{_listed(open_)}; {cheapest} costs the least of these.",
+            f"{_listed(open_)}{hint}.",
         )
     return Decision(
         use="yes", sentence=f"Use {name}: it ranks better than every rival that costs no more."
