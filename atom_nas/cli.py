@@ -66,7 +66,7 @@ def audit(args: Sequence[str]) -> None:
     with open_pipeline(_parse("audit", Options, args)) as pipeline:
         figures = pipeline.audit()
         print("\n".join(figures["sentences"]))
-        print(f"figures: {pipeline.folder / 'audit.json'}")
+        print(f"report: {pipeline.report()}")
 
 
 def export(args: Sequence[str]) -> None:

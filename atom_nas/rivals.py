@@ -70,15 +70,20 @@ class Scorer:
     def summarize(self, name: str, scores: Sequence[Sequence[Score]]) -> Estimator:
         """Return the mean over draws of each candidate's accuracy; one without scores has 0.
 
-        The variants are the validation loss and the mean over epochs of the training loss, both
+        The variants are the validation loss, and the training loss in its mean over epochs (the
+        area under its curve; Ru et al., NeurIPS 2021) and in the last epoch, all
         negated, where one without scores is 1 nat below the others.
         """
         failed = Score(accuracy=0.0, loss=np.nan, seconds=np.nan, curve=(np.nan,))
         rows = [list(each) or [failed] * self.num_seeds for each in scores]
         table = np.array(
-            [[(s.accuracy, -s.loss, -np.mean(s.curve), s.seconds) for s in row] for row in rows]
+            [
+                [(s.seconds, s.accuracy, -s.loss, -np.mean(s.curve), -s.curve[-1]) for s in row]
+                for row in rows
+            ]
         )
-        accuracies, losses, areas, seconds = np.moveaxis(table, 2, 0).swapaxes(1, 2)
+        seconds, accuracies, *others = np.moveaxis(table, 2, 0).swapaxes(1, 2)
+        names = ("loss", "training_loss", "final_training_loss")
         proxies = self.proxies(name)
         return Estimator(
             name=proxies[0].name,
@@ -86,7 +91,7 @@ class Scorer:
             setup_seconds=sum(proxy.seconds for proxy in proxies),
             seconds_per_candidate=float(np.nan_to_num(np.nanmean(seconds.sum(0)))),
             repeats=accuracies,
-            variants={"loss": _last(losses.mean(0)), "training_loss": _last(areas.mean(0))},
+            variants={name: _last(each.mean(0)) for name, each in zip(names, others, strict=True)},
         )
 
 

@@ -129,6 +129,18 @@ def test_seeds_are_averaged_and_their_agreement_is_reported(confirmation, space)
     assert confirmation.judge(sample)["reliability"]["seeds"] == 2
 
 
+def test_variants_come_from_the_same_trainings(confirmation, space):
+    (architecture, seed), *_ = sample = sample_of(space, (5, 20))
+    variants = confirmation.scorer.estimate("atom_ipc2", sample).variants
+    scores = confirmation.scorer.score("atom_ipc2", architecture, seed=seed)
+    first = {name: values[0] for name, values in variants.items()}
+    assert first == {
+        "loss": pytest.approx(-np.mean([score.loss for score in scores])),
+        "training_loss": pytest.approx(-np.mean([score.curve for score in scores])),
+        "final_training_loss": pytest.approx(-np.mean([score.curve[-1] for score in scores])),
+    }
+
+
 def test_a_candidate_that_fails_is_last_by_every_score(confirmation, space):
     sample = sample_of(space, (5, 13, 20))
     estimator = confirmation.scorer.estimate("atom_ipc2", sample)

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from atom_nas.report.audited import Audit
 from atom_nas.report.wording import BEST, decimal, duration, interval
 
-VARIANTS = {"loss": "validation loss", "training_loss": "training loss"}
+VARIANTS = {
+    "loss": "validation loss",
+    "training_loss": "mean training loss",
+    "final_training_loss": "last training loss",
+}
 
 
 def remarks(audit: Audit) -> list[str]:
@@ -40,7 +44,7 @@ def _variants(audit: Audit) -> Iterator[str]:
         against = (f"{interval(known[name])} for {VARIANTS.get(name, name)}" for name in others)
         yield (
             f"Of the scores from the trainings on {audit.proxy}, {VARIANTS.get(best, best)} ranks "
-            f"best, {interval(known[best])}, against {' and '.join(against)}."
+            f"best, {interval(known[best])}, against {', '.join(against)}."
         )
 
 

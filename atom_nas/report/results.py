@@ -138,6 +138,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of the CSV at `path`; none where there is no file, as without a search."""
+    if not path.exists():
+        return []
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
