@@ -65,6 +65,8 @@ def test_a_table_needs_no_search_and_no_full_data_training(tmp_path, args, capsy
     assert audit["baselines"]["num_params"]["spearman"]["value"] == 1
     assert not (tmp_path / "run" / "truth.csv").exists()
     assert not (tmp_path / "run" / "study.journal").exists()
+    figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert "cost_vs_correlation" in figures and "search_history" not in figures
     assert "Too few candidates to decide (12; the rule wants 30)." in capsys.readouterr().out
 
 
@@ -86,6 +88,7 @@ def test_the_sample_grows_until_the_interval_is_narrow(tmp_path, args, monkeypat
         return {"spearman": {"value": 0.0, "low": -half, "high": half}, "sentences": []}
 
     monkeypatch.setattr("atom_nas.confirm.Confirmation.judge", judge)
+    monkeypatch.setattr("atom_nas.pipeline.Pipeline.report", lambda self: None)
     main(args("audit", n=10, until_width=0.07))
     assert seen == [10, 20, 30]
     seen.clear()

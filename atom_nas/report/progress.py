@@ -12,8 +12,10 @@ from atom_nas.report.results import Results
 from atom_nas.report.wording import decimal, shorten
 
 
-def search_history(results: Results) -> Figure:
-    """Draw the proxy accuracy of each trial, in percent, and the best so far."""
+def search_history(results: Results) -> Figure | None:
+    """Draw the proxy accuracy of each trial, in percent, and the best so far; None without any."""
+    if not results.trials:
+        return None
     figure, (axes,) = new_figure(5.6, 3.9)
     number = np.arange(1, len(results.trials) + 1)
     accuracy = 100 * np.array([trial.proxy_accuracy for trial in results.trials])
