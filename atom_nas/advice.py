@@ -44,14 +44,18 @@ def decide(
             use="no",
             sentence=f"Do not use {name} here: it is not shown to rank better than chance.",
         )
-    open_ = [rival for rival in fair if comparisons[rival].verdict == "undecided"]
-    if open_:
-        cheapest = min(open_, key=lambda rival: costs[rival])
-        hint = ", which costs less" if len(open_) == 1 else f"; of these {cheapest} costs the least"
+    undecided = [rival for rival in fair if comparisons[rival].verdict == "undecided"]
+    if undecided:
+        cheapest = min(undecided, key=lambda rival: costs[rival])
+        hint = (
+            ", which costs less"
+            if len(undecided) == 1
+            else f"; of these {cheapest} costs the least"
+        )
         return Decision(
             use="undecided",
             sentence=f"{name} ranks better than chance, but is not shown to rank better than "
-            f"{_listed(open_)}{hint}.",
+            f"{_listed(undecided)}{hint}.",
         )
     return Decision(
         use="yes", sentence=f"Use {name}: it ranks better than every rival that costs no more."
@@ -115,14 +119,16 @@ def explain_noise(figures: Mapping[str, Any], ceiling: float | None) -> list[str
     ]
 
 
-def plan(figures: Mapping[str, Any], width: float) -> dict[str, Any]:
+def plan(figures: Mapping[str, Any], width: float, *, is_truth_known: bool) -> dict[str, Any]:
     """Return how many more audited candidates narrow the interval of Spearman below `width`.
 
-    With them their cost in seconds, on the proxy and on the full data.
+    With them their cost in seconds, on the proxy and, unless a table knows it, on the full data.
     """
     rho, seconds = figures["spearman"]["value"], figures["seconds"]
     more = max(0, candidates_needed(rho, width) - figures["n"])
-    each = seconds["proxy_per_candidate"] + seconds["full_per_candidate"]
+    each = seconds["proxy_per_candidate"]
+    if not is_truth_known:
+        each += seconds["full_per_candidate"]
     return {"width": width, "more_candidates": more, "seconds": more * each}
 
 

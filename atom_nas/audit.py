@@ -140,7 +140,7 @@ def figures_of(estimator: Estimator, truth: Truth, seed: int) -> dict[str, Any]:
         "regret_points": regret(scores, mean),
         "precision_at_10": precision_at(scores, mean, 0.1),
         "rank_of_best": rank_of_best(scores, mean),
-        "reliability": None if estimator.repeats is None else _reliability(estimator, mean),
+        "reliability": _reliability(estimator.repeats, mean),
         "seconds": {
             "distill": estimator.setup_seconds,
             "proxy_per_candidate": estimator.seconds_per_candidate,
@@ -149,10 +149,9 @@ def figures_of(estimator: Estimator, truth: Truth, seed: int) -> dict[str, Any]:
     }
 
 
-def _reliability(estimator: Estimator, mean: Array) -> dict[str, Any] | None:
-    repeats = estimator.repeats
-    assert repeats is not None
-    if len(repeats) < 2:
+def _reliability(repeats: Array | None, mean: Array) -> dict[str, Any] | None:
+    """Return how far the seeds agree; None where there are fewer than two."""
+    if repeats is None or len(repeats) < 2:
         return None
     single = [rank_correlation(each, mean) for each in repeats]
     return {

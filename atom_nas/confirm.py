@@ -32,6 +32,9 @@ WIDTH = 0.2
 class TruthSource(Protocol):
     """Where full-data accuracies come from: training, or a table."""
 
+    is_known: bool
+    """Whether a new candidate costs no training."""
+
     def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
         """Return the accuracies of `architecture`."""
 
@@ -78,7 +81,7 @@ class Confirmation:
                 estimator.name: self._uplift(estimator, base, truth) for estimator, base in combined
             },
             "by_fraction": by_fraction(estimators, truth),
-            "plan": plan(figures, self.width or WIDTH),
+            "plan": plan(figures, self.width or WIDTH, is_truth_known=self.truth.is_known),
         }
         names = [candidate_name(architecture) for architecture, _ in sample]
         accuracies = np.where(truth.has_failed, np.nan, truth.mean)

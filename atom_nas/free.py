@@ -18,7 +18,7 @@ from atom_nas.zero_cost import SCORES, score_all
 COLUMNS = ("candidate", "score", "value", "seconds")
 SIZES = ("num_params", "macs")
 AVERAGED = ("synflow", "jacob_cov", "naswot", "num_params")
-"""Whose rank average is `free_average`, as in Krishnakumar et al. (NAS-Bench-Suite-Zero, 2022)."""
+"""Whose rank average is `free_average`."""
 
 BATCH_SIZE = 64
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -15,7 +16,7 @@ from atom_nas import tables
 from atom_nas.artifact import Proxy
 from atom_nas.budget import condensation, epochs
 from atom_nas.condense import condense, parse_name
-from atom_nas.confirm import Confirmation
+from atom_nas.confirm import Confirmation, TruthSource
 from atom_nas.datasets import open_dataset
 from atom_nas.devices import resolve_device
 from atom_nas.errors import UserError
@@ -49,6 +50,8 @@ class Pipeline:
     full_epochs: int
     trained: TrainedTruth
     """Full-data trainings: of what is exported, and of the audit where it takes no table."""
+    truth: TruthSource
+    """What the audit takes: `trained`, or a table."""
 
     def condense(self, name: str, number: int = 0) -> Proxy:
         """Return the proxy called `name` with the run's seed plus `number`, condensed once."""
@@ -62,8 +65,10 @@ class Pipeline:
         Where the objective is the combined estimator, that is fitted on an audited sample first.
         """
         scorer, name = self._scorer(), self.options.proxy
-        is_combined = self.options.objective == "combined"
-        predict = self._confirmation().fit_model(self._audited()) if is_combined else None
+        predict = None
+        if self.options.objective == "combined":
+            sample = list(islice(self._audited(), self.options.audit_size))
+            predict = self._confirmation().fit_model(sample)
 
         def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
             scores = scorer.score(name, architecture, seed=seed)
@@ -102,17 +107,17 @@ class Pipeline:
         With `options.until_width` the sample grows by 10 until the interval of Spearman is
         narrower, or the space is used up.
         """
-        confirmation = self._confirmation()
-        size, width = self.options.audit_size, self.options.until_width
+        confirmation, width = self._confirmation(), self.options.until_width
+        stream = self._audited()
+        sample = list(islice(stream, self.options.audit_size))
         while True:
-            sample = self._audited(size)
             figures = confirmation.judge(sample)
             rho = figures["spearman"]
             found = rho["high"] - rho["low"]
-            if width is None or found < width or len(sample) < size:
+            if width is None or found < width or not (more := list(islice(stream, 10))):
                 return figures
-            tqdm.write(f"n = {len(sample)}: the interval is {found:.2f} wide; 10 more.")
-            size += 10
+            tqdm.write(f"n = {len(sample)}: the interval is {found:.2f} wide; {len(more)} more.")
+            sample += more
 
     def export(self, candidates: list[Candidate]) -> list[Path]:
         """Train the best `options.top_k` on the full data and export them; return the folders."""
@@ -199,9 +204,7 @@ class Pipeline:
                 seed=options.seed,
                 device=self.device,
             ),
-            truth=self.trained
-            if options.truth == "training"
-            else TruthTable.open(options.truth, self.space, self.dataset.name),
+            truth=self.truth,
             trainings=options.truth_seeds,
             proxy=options.proxy,
             images_per_class=parse_name(options.proxy)[1],
@@ -212,27 +215,22 @@ class Pipeline:
             width=options.until_width,
         )
 
-    def _audited(self, size: int | None = None) -> list[tuple[Any, int]]:
-        """Return the first audited (architecture, seed), by default `options.audit_size` of them.
+    def _audited(self) -> Iterator[tuple[Any, int]]:
+        """Yield the audited (architecture, seed), until the space is used up.
 
         The uniform draws of a search come first, unless it needed the audit before it began.
         """
-        size = size or self.options.audit_size
-        found = self.found() if self.options.objective == "accuracy" else []
-        sample = {
-            candidate.name: (candidate.architecture, candidate.seed)
-            for candidate in found
-            if candidate.is_uniform and candidate.cost is not None
-        }
+        seen: set[str] = set()
+        for candidate in self.found() if self.options.objective == "accuracy" else []:
+            if candidate.is_uniform and candidate.cost is not None:
+                seen.add(candidate.name)
+                yield candidate.architecture, candidate.seed
         seed = derive_seed(self.options.seed, "audit")
-        fresh = draw_uniformly(self.space, seed=seed, is_allowed=self._limits().allow)
-        while len(sample) < size:
-            architecture = next(fresh, None)
-            if architecture is None:
-                break
-            seed = derive_seed(self.options.seed, "audited", len(sample))
-            sample.setdefault(candidate_name(architecture), (architecture, seed))
-        return list(sample.values())[:size]
+        for architecture in draw_uniformly(self.space, seed=seed, is_allowed=self._limits().allow):
+            if (name := candidate_name(architecture)) not in seen:
+                seed = derive_seed(self.options.seed, "audited", len(seen))
+                seen.add(name)
+                yield architecture, seed
 
 
 @contextmanager
@@ -246,8 +244,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
     shrunk = space.shrunk(parse_settings(options.shrink))
+    table = None
     if options.truth != "training":
-        TruthTable.open(options.truth, space, dataset.name)
+        table = TruthTable.open(options.truth, space, dataset.name)
     proxy_epochs, full_epochs = epochs(options, device)
     settings = {
         **job.identity,
@@ -285,4 +284,5 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             training=training,
             full_epochs=full_epochs,
             trained=trained,
+            truth=table or trained,
         )

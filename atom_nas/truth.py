@@ -40,6 +40,8 @@ class TrainedTruth:
     The full data is the training and the validation split together.
     """
 
+    is_known = False
+
     def __init__(
         self,
         run: Path,

@@ -19,6 +19,8 @@ COLUMNS = ("candidate", "test_accuracy")
 class TruthTable:
     """Full-data accuracies by candidate."""
 
+    is_known = True
+
     def __init__(self, name: str, cells: Mapping[str, Mapping[str, Any]]) -> None:
         """Hold `cells`, candidate -> {"accuracies": fractions, "seconds": of a training}."""
         self.name, self._cells = name, cells

@@ -6,8 +6,6 @@ Every measurement is a row of results.csv as soon as it is made; the same comman
 was stopped. results.json and results.md are written from these rows alone.
 """
 
-import platform
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 import tyro
 from distillation_table import COLUMNS, PAPER_EPOCHS, write_tables
+from machine import commit, hardware
 from tqdm import tqdm
 
 from atom_nas.artifact import Proxy
@@ -165,29 +164,6 @@ def judge_all(
                 "evaluation_seconds": f"{time.perf_counter() - start:.3f}",
             }
             table.append({**about, **fresh})
-
-
-def hardware(device: torch.device) -> str:
-    """Return the name of the GPU, or the model of the CPU and the threads that torch uses."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    model = models[0] if models else platform.processor() or platform.machine()
-    return f"{device.type}: {model}, {torch.get_num_threads()} threads"
-
-
-def commit() -> str:
-    """Return the commit of the code, marked where the package differs from it."""
-    root = Path(__file__).parent.parent
-
-    def git(*args: str) -> str:
-        done = subprocess.run(["git", *args], cwd=root, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    dirty = git("status", "--porcelain", "--", "atom_nas", "benchmarks/*.py")
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if dirty else "")
 
 
 def reset_peak_memory(device: torch.device) -> None:

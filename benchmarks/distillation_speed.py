@@ -10,9 +10,7 @@ settings of the other; they take turns, and a pair of turns gives one ratio.
 
 import multiprocessing
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from machine import commit, hardware
 from plain_loop import plain_step
 from torch import Tensor
 
@@ -184,21 +183,14 @@ def measure(recipe_name: str, images_per_class: int, options: Options) -> dict[s
 
 def describe_machine(options: Options) -> dict[str, object]:
     """Return what the figures depend on besides the code."""
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), cpu)
-    root = Path(__file__).parent
-    git = ["git", "-C", str(root), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    is_cuda = options.device.startswith("cuda")
+    device = torch.device(options.device)
+    torch.set_num_threads(options.threads)
     return {
-        "device": torch.cuda.get_device_name(options.device) if is_cuda else cpu,
-        "bfloat16": is_cuda or torch.cpu._is_avx512_bf16_supported(),
+        "hardware": hardware(device),
+        "bfloat16": device.type == "cuda" or torch.cpu._is_avx512_bf16_supported(),
         "cores": os.cpu_count(),
-        "threads": options.threads,
         "torch": torch.__version__,
-        "commit": commit or None,
+        "commit": commit(),
     }
 
 

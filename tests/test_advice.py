@@ -84,10 +84,14 @@ def test_what_would_help_most_follows_from_the_noise():
 
 def test_the_plan_reaches_the_width():
     seconds = {"proxy_per_candidate": 2.0, "full_per_candidate": 100.0}
-    planned = plan(figures(seconds=seconds), 0.2)
+    planned = plan(figures(seconds=seconds), 0.2, is_truth_known=False)
     total = candidates_needed(0.7, 0.2)
     assert planned == {"width": 0.2, "more_candidates": total - 100, "seconds": (total - 100) * 102}
-    assert plan(figures(n=10_000, seconds=seconds), 0.2)["more_candidates"] == 0
+    assert (
+        plan(figures(n=10_000, seconds=seconds), 0.2, is_truth_known=False)["more_candidates"] == 0
+    )
+    known = plan(figures(seconds=seconds), 0.2, is_truth_known=True)
+    assert known["seconds"] == (total - 100) * 2
     generator = np.random.default_rng(1)
     truth = generator.normal(size=total)
     interval = spearman(truth + generator.normal(scale=0.95, size=total), truth)

@@ -58,6 +58,8 @@ def space(tmp_path, dataset):
 class Wide:
     """The truth that wider is better."""
 
+    is_known = False
+
     def measure(self, architecture, *, seed, trainings=1):
         return Measured(accuracies=(architecture.width / 100,) * trainings, seconds=50.0)
 
@@ -201,7 +203,7 @@ def test_free_scores_are_taken_again_after_a_kill(confirmation, space):
         np.testing.assert_allclose(one.scores, other.scores)
 
 
-def test_a_shrunk_space_builds_smaller_nets_for_the_proxy_alone(space):
+def test_settings_of_a_space_change_what_it_builds(space):
     large = space.shrunk({"twice": 2})
     architecture = space.module.Architecture(width=3)
     assert large.cost(architecture).num_params > space.cost(architecture).num_params
