@@ -119,6 +119,22 @@ def explain_noise(figures: Mapping[str, Any], ceiling: float | None) -> list[str
     ]
 
 
+def suggest_measure(measure: str, others: Mapping[str, Comparison]) -> list[str]:
+    """Name the measure that ranks best of those that rank better than `measure`, if any does.
+
+    `others` compares each with it, on the same trainings.
+    """
+    better = {name: each for name, each in others.items() if each.verdict == "better"}
+    if not better:
+        return []
+    best = max(better, key=lambda name: better[name].difference.value)
+    gain = _interval(vars(better[best].difference), sign="+")
+    return [
+        f"By {best} the same trainings rank better than by {measure} ({gain}), at no cost: "
+        f"--objective {best}."
+    ]
+
+
 def plan(figures: Mapping[str, Any], width: float, *, is_truth_known: bool) -> dict[str, Any]:
     """Return how many more audited candidates narrow the interval of Spearman below `width`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atom_nas.advice import decide, describe, explain_noise
+from atom_nas.advice import decide, describe, explain_noise, suggest_measure
 from atom_nas.ranking import (
     compare,
     kendall,
@@ -44,8 +44,10 @@ class Estimator:
     seconds_per_candidate: float = 0.0
     repeats: Array | None = None
     """Shape (r, n): the score of each seed, where `scores` is their mean."""
+    measure: str = "accuracy"
+    """What of the trainings is the score, a key of `atom_nas.rivals.MEASURES`."""
     variants: Mapping[str, Array] = field(default_factory=dict)
-    """Other scores (n,) from the same trainings, by name."""
+    """The other measures (n,) of the same trainings, by name."""
 
     def cost(self, num_candidates: int) -> float:
         """Return the seconds to score so many candidates."""
@@ -104,9 +106,17 @@ def audit(
     }
     costs = {rival.name: rival.cost(n) for rival in rivals}
     decision = decide(proxy.name, figures, comparisons, costs, proxy.cost(n))
-    noise = explain_noise(figures, truth.ceiling())
+    variants = {
+        name: compare(scores, proxy.scores, truth.mean, seed=seed)
+        for name, scores in proxy.variants.items()
+    }
+    advice = [
+        *explain_noise(figures, truth.ceiling()),
+        *suggest_measure(proxy.measure, variants),
+    ]
     return {
         "proxy": proxy.name,
+        "measure": proxy.measure,
         **figures,
         "ceiling": {"all": truth.ceiling(), "top": truth.ceiling(TOP)},
         "variants": {
@@ -116,7 +126,7 @@ def audit(
         "baselines": baselines,
         "verdict": {name: comparison.verdict for name, comparison in comparisons.items()},
         "decision": decision["use"],
-        "sentences": [decision["sentence"], *describe(proxy.name, figures, comparisons), *noise],
+        "sentences": [decision["sentence"], *describe(proxy.name, figures, comparisons), *advice],
     }
 
 

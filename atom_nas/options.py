@@ -11,7 +11,7 @@ import tyro
 from atom_nas.condense import parse_name
 from atom_nas.errors import UserError, unknown
 from atom_nas.recipes import RECIPES
-from atom_nas.rivals import AGAINST
+from atom_nas.rivals import AGAINST, MEASURES
 from atom_nas.samplers import SAMPLERS
 
 CACHE = Path("~/.cache/atom_nas")
@@ -77,8 +77,9 @@ class Options(DistillOptions):
     """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
     objective: str = "accuracy"
-    """What the search maximises: accuracy on the proxy, or combined (a model of it and the free
-    scores, fitted on the audited candidates)."""
+    """What of the trainings on the proxy the search goes by: accuracy, loss, training_loss (mean
+    over epochs), final_training_loss; or combined (a model of them and the free scores,
+    fitted on the audited candidates)."""
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "training"
@@ -96,7 +97,7 @@ class Options(DistillOptions):
         super().__post_init__()
         for kind, name, known in (
             ("sampler", self.sampler, SAMPLERS),
-            ("objective", self.objective, ("accuracy", "combined")),
+            ("objective", self.objective, (*MEASURES, "combined")),
             ("set of rivals", self.against, AGAINST),
         ):
             if name not in known:

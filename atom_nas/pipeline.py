@@ -27,9 +27,10 @@ from atom_nas.images import Dataset
 from atom_nas.options import Options, parse_settings
 from atom_nas.report import write_report
 from atom_nas.rivals import Scorer
-from atom_nas.runs import derive_seed, open_run, write_json
+from atom_nas.runs import open_run, write_json
+from atom_nas.sample import draw_sample
 from atom_nas.search import Candidate, Limits, Search
-from atom_nas.space import Space, candidate_name, draw_uniformly, load_space
+from atom_nas.space import Space, load_space
 from atom_nas.train import Training
 from atom_nas.truth import TrainedTruth
 from atom_nas.truth_table import TruthTable
@@ -73,7 +74,8 @@ class Pipeline:
         def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
             scores = scorer.score(name, architecture, seed=seed)
             accuracy = fmean(score.accuracy for score in scores)
-            objective = predict(architecture, scores) if predict else accuracy
+            own = float(scorer.summarize(name, [scores]).scores[0])
+            objective = predict(architecture, scores) if predict else own
             return objective, accuracy, sum(score.seconds for score in scores)
 
         scorer.proxies(name)
@@ -188,7 +190,13 @@ class Pipeline:
         return Limits(num_params=self.options.max_params, macs=self.options.max_macs)
 
     def _scorer(self) -> Scorer:
-        return Scorer(table=self.scores, condense=self.condense, num_seeds=self.options.proxy_seeds)
+        objective = self.options.objective
+        return Scorer(
+            table=self.scores,
+            condense=self.condense,
+            num_seeds=self.options.proxy_seeds,
+            measure="accuracy" if objective == "combined" else objective,
+        )
 
     def _confirmation(self) -> Confirmation:
         options = self.options
@@ -220,17 +228,14 @@ class Pipeline:
 
         The uniform draws of a search come first, unless it needed the audit before it began.
         """
-        seen: set[str] = set()
-        for candidate in self.found() if self.options.objective == "accuracy" else []:
-            if candidate.is_uniform and candidate.cost is not None:
-                seen.add(candidate.name)
-                yield candidate.architecture, candidate.seed
-        seed = derive_seed(self.options.seed, "audit")
-        for architecture in draw_uniformly(self.space, seed=seed, is_allowed=self._limits().allow):
-            if (name := candidate_name(architecture)) not in seen:
-                seed = derive_seed(self.options.seed, "audited", len(seen))
-                seen.add(name)
-                yield architecture, seed
+        found = self.found() if self.options.objective != "combined" else []
+        uniform = [each for each in found if each.is_uniform and each.cost is not None]
+        return draw_sample(
+            self.space,
+            [(candidate.architecture, candidate.seed) for candidate in uniform],
+            is_allowed=self._limits().allow,
+            seed=self.options.seed,
+        )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The rivals of a proxy: other small sets, full data at equal cost, and sets of them by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,18 @@ AGAINST: dict[str, tuple[str, ...]] = {
 
 FULL = ("full_annealed", "full_stopped")
 
+MEASURES: Mapping[str, Callable[[Score], float]] = {
+    "accuracy": lambda score: score.accuracy,
+    "loss": lambda score: -score.loss,
+    "training_loss": lambda score: -float(np.mean(score.curve)),
+    "final_training_loss": lambda score: -score.curve[-1],
+}
+"""What a training says of its candidate, higher is better: accuracy and loss on the validation
+split; the training loss in its mean over epochs (the area under its curve; Ru et al., NeurIPS
+2021) and in the last epoch."""
+
+_FAILED = Score(accuracy=0.0, loss=np.nan, seconds=np.nan, curve=(np.nan,))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
@@ -39,6 +51,8 @@ class Scorer:
     condense: Callable[[str, int], Proxy]
     """From (name, how many proxies of that name come before it) to the proxy."""
     num_seeds: int
+    measure: str = "accuracy"
+    """What ranks the candidates, a key of `MEASURES`."""
     _proxies: dict[str, list[Proxy]] = field(default_factory=dict)
 
     def proxies(self, name: str) -> list[Proxy]:
@@ -68,35 +82,31 @@ class Scorer:
         return self.summarize(name, scores)
 
     def summarize(self, name: str, scores: Sequence[Sequence[Score]]) -> Estimator:
-        """Return the mean over draws of each candidate's accuracy; one without scores has 0.
+        """Return the mean over draws of each candidate's measure, the others as variants.
 
-        The variants are the validation loss, and the training loss in its mean over epochs (the
-        area under its curve; Ru et al., NeurIPS 2021) and in the last epoch, all
-        negated, where one without scores is 1 nat below the others.
+        One without scores has accuracy 0, and losses 1 nat above all others.
         """
-        failed = Score(accuracy=0.0, loss=np.nan, seconds=np.nan, curve=(np.nan,))
-        rows = [list(each) or [failed] * self.num_seeds for each in scores]
-        table = np.array(
-            [
-                [(s.seconds, s.accuracy, -s.loss, -np.mean(s.curve), -s.curve[-1]) for s in row]
-                for row in rows
-            ]
-        )
-        seconds, accuracies, *others = np.moveaxis(table, 2, 0).swapaxes(1, 2)
-        names = ("loss", "training_loss", "final_training_loss")
+        rows = [list(each) or [_FAILED] * self.num_seeds for each in scores]
+        found = {
+            name: _last(np.array([[measure(score) for score in row] for row in rows]).T)
+            for name, measure in MEASURES.items()
+        }
+        repeats = found.pop(self.measure)
+        seconds = np.array([[score.seconds for score in row] for row in rows])
         proxies = self.proxies(name)
         return Estimator(
             name=proxies[0].name,
-            scores=accuracies.mean(0),
+            scores=repeats.mean(0),
             setup_seconds=sum(proxy.seconds for proxy in proxies),
-            seconds_per_candidate=float(np.nan_to_num(np.nanmean(seconds.sum(0)))),
-            repeats=accuracies,
-            variants={name: _last(each.mean(0)) for name, each in zip(names, others, strict=True)},
+            seconds_per_candidate=float(np.nan_to_num(np.nanmean(seconds.sum(1)))),
+            repeats=repeats,
+            measure=self.measure,
+            variants={name: each.mean(0) for name, each in found.items()},
         )
 
 
 def _last(scores: Array) -> Array:
-    """Return `scores` (n,) with those that are missing below all others."""
+    """Return `scores` with those that are missing below all others."""
     return np.where(np.isnan(scores), np.nanmin(scores, initial=0.0) - 1, scores)
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from atom_nas.advice import decide, explain_noise, plan, with_seeds
+from atom_nas.advice import decide, explain_noise, plan, suggest_measure, with_seeds
 from atom_nas.ranking import Comparison, Estimate, candidates_needed, spearman
 
 VERDICTS = {"better": (0.2, 0.1, 0.3), "worse": (-0.2, -0.3, -0.1), "undecided": (0.0, -0.1, 0.1)}
@@ -80,6 +80,18 @@ def test_what_would_help_most_follows_from_the_noise():
     (said,) = explain_noise(noise_of(0.6, 0.95), 0.99)
     assert said.endswith("a better set would help most.")
     assert explain_noise(figures(reliability=None), 0.99) == []
+
+
+def test_a_measure_is_suggested_only_where_it_ranks_better():
+    far = Comparison(difference=Estimate(value=0.4, low=0.3, high=0.5), n=100)
+    others = {"loss": versus("worse"), "training_loss": versus("better"), "final": far}
+    (said,) = suggest_measure("accuracy", others)
+    assert said == (
+        "By final the same trainings rank better than by accuracy (+0.40 [+0.30, +0.50]), "
+        "at no cost: --objective final."
+    )
+    assert suggest_measure("accuracy", {"loss": versus("undecided")}) == []
+    assert suggest_measure("accuracy", {"loss": versus("better", n=29)}) == []
 
 
 def test_the_plan_reaches_the_width():

@@ -99,7 +99,16 @@ def test_figures_have_the_keys_that_other_programs_read():
     truth = make_truth()
     figures = judge(estimator("oracle", truth, seconds=2.0), [noise()], truth)
     assert figures.keys() == {
-        *("proxy", "baselines", "verdict", "decision", "sentences", "ceiling", "variants"),
+        *(
+            "proxy",
+            "measure",
+            "baselines",
+            "verdict",
+            "decision",
+            "sentences",
+            "ceiling",
+            "variants",
+        ),
         *FIGURES,
     }
     for of in (figures, figures["baselines"]["noise"]):

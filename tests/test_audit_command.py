@@ -109,6 +109,23 @@ def test_the_combined_objective_is_fitted_on_the_audit_and_finds_the_widest(tmp_
     assert not {row["candidate"] for row in candidates} <= audited
 
 
+def test_search_and_audit_go_by_the_same_measure(tmp_path, args):
+    for command in ("search", "audit"):
+        main(args(command, n=8, trials=10, objective="final_training_loss"))
+    audit = audit_of(tmp_path)
+    assert audit["measure"] == "final_training_loss"
+    assert audit["variants"].keys() == {"accuracy", "loss", "training_loss"}
+    last = {
+        row["candidate"]: -float(row["curve"].split()[-1])
+        for row in rows_of(tmp_path / "run" / "scores.csv")
+        if row["proxy"] == "random_ipc5"
+    }
+    for row in rows_of(tmp_path / "run" / "audit.csv"):
+        assert float(row["random_ipc5"]) == pytest.approx(last[row["candidate"]])
+    candidates = rows_of(tmp_path / "run" / "candidates.csv")
+    assert len({row["candidate"] for row in candidates} & last.keys()) == 10
+
+
 def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args, capsys):
     main(args("audit", n=3, shrink="twice=2"))
     shrunk = rows_of(tmp_path / "run" / "free.csv")
@@ -128,7 +145,7 @@ def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args, capsys):
         ({"against": "fre"}, "Did you mean 'free'"),
         ({"truth": "none.csv"}, "cannot be read"),
         ({"truth": "nas_bench_201"}, "use --space nas_bench_201"),
-        ({"objective": "loss"}, "unknown objective"),
+        ({"objective": "los"}, "Did you mean 'loss'"),
         ({"until_width": 3}, "from 0.01 to 2"),
         ({"proxy_seeds": 0}, "--proxy-seeds is 0"),
     ],

@@ -137,8 +137,8 @@ def test_markdown_keeps_markup_in_names_as_text(tmp_path):
 SENTENCES = {
     "ceiling": "Two trainings on the full data agree by 0.96, and by 0.41 inside the best 20 %",
     "reliability": "the mean of 3 seeds, which agree by 0.72; one alone has Spearman 0.66.",
-    "variants": "validation loss ranks best, 0.85 (0.60 to 0.93), against 0.80 (0.50 to 0.90) for "
-    "accuracy, 0.30 (0.10 to 0.50) for mean training loss.",
+    "variants": "validation loss ranks best, 0.85 (0.60 to 0.93), against 0.80 (0.50 to 0.90) "
+    "for validation accuracy, 0.30 (0.10 to 0.50) for mean training loss.",
     "plan": "37 more candidates, about 1.5 h, would narrow the interval to 0.20.",
 }
 

@@ -14,18 +14,19 @@ from atom_nas.audit import MIN_TOP, TOP
 from atom_nas.ranking import top_fraction
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.results import Array, Results
-from atom_nas.report.wording import BEST, RHO, decimal, shorten
+from atom_nas.report.wording import BEST, MEASURES, RHO, decimal, shorten
 
 POINT: dict[str, Any] = {"s": 26, "linewidths": 0.9, "clip_on": False}
 
 
 def proxy_vs_truth(results: Results) -> Figure:
-    """Draw proxy score against full-data test accuracy, in percent."""
+    """Draw proxy score against full-data test accuracy, in percent; losses negated, in nats."""
     figure, (axes,) = new_figure(5.6, 4.3)
-    sample, others = results.sample, results.others
+    sample, others, measure = results.sample, results.others, results.audit.measure
+    scale, unit = (100, "%") if measure == "accuracy" else (1, "nats, negated")
     if others.scores.size:
         axes.scatter(
-            100 * others.scores,
+            scale * others.scores,
             100 * others.truth,
             facecolor="white",
             edgecolor=GREY,
@@ -33,17 +34,16 @@ def proxy_vs_truth(results: Results) -> Figure:
             **POINT,
         )
     _shade_best(axes, results)
-    _audited(axes, 100 * sample.scores, 100 * sample.truth)
+    _audited(axes, scale * sample.scores, 100 * sample.truth)
     scores = np.concatenate([sample.scores, others.scores])
     truth = np.concatenate([sample.truth, others.truth])
-    _ring(axes, 100 * scores, 100 * truth, scores == scores.max(initial=-np.inf))
+    _ring(axes, scale * scores, 100 * truth, scores == scores.max(initial=-np.inf))
     if not scores.size:
         axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(True)
     axes.set_title(_correlation(results))
-    axes.set_xlabel(
-        f"Validation accuracy, trained on {shorten(results.audit.proxy, NAME_WIDTH)} (%)"
-    )
+    name = MEASURES.get(measure, measure).capitalize()
+    axes.set_xlabel(f"{name}, trained on {shorten(results.audit.proxy, NAME_WIDTH)} ({unit})")
     axes.set_ylabel("Test accuracy, trained on full data (%)")
     legend_below(figure, axes)
     return figure

@@ -104,8 +104,10 @@ class Audit:
     """Spearman between two trainings on the full data."""
     ceiling_top: float
     """The same inside the best fifth by truth."""
+    measure: str
+    """What of the trainings is the score of the proxy, a key of `MEASURES` in wording.py."""
     variants: Mapping[str, Interval]
-    """Spearman of other scores from the trainings of the proxy, by name."""
+    """Spearman of other measures from the trainings of the proxy, by name."""
     seeds: Seeds | None
     plan: Plan | None
     sentences: tuple[str, ...]
@@ -136,6 +138,7 @@ def parse_audit(found: Mapping[str, Any]) -> Audit:
         regions=tuple(_region(row) for row in found.get("by_fraction") or ()),
         ceiling=number(ceiling.get("all")),
         ceiling_top=number(ceiling.get("top")),
+        measure=found.get("measure") or "accuracy",
         variants={name: _interval(its) for name, its in (found.get("variants") or {}).items()},
         seeds=_seeds(seeds) if seeds else None,
         plan=_plan(plan) if plan else None,

@@ -4,13 +4,7 @@ import math
 from collections.abc import Iterator
 
 from atom_nas.report.audited import Audit
-from atom_nas.report.wording import BEST, decimal, duration, interval
-
-VARIANTS = {
-    "loss": "validation loss",
-    "training_loss": "mean training loss",
-    "final_training_loss": "last training loss",
-}
+from atom_nas.report.wording import BEST, MEASURES, decimal, duration, interval
 
 
 def remarks(audit: Audit) -> list[str]:
@@ -37,13 +31,13 @@ def _seeds(audit: Audit) -> Iterator[str]:
 
 
 def _variants(audit: Audit) -> Iterator[str]:
-    found = {"accuracy": audit.estimators[0].spearman, **audit.variants}
+    found = {audit.measure: audit.estimators[0].spearman, **audit.variants}
     known = {name: rho for name, rho in found.items() if math.isfinite(rho.value)}
     if len(known) > 1:
         best, *others = sorted(known, key=lambda name: -known[name].value)
-        against = (f"{interval(known[name])} for {VARIANTS.get(name, name)}" for name in others)
+        against = (f"{interval(known[name])} for {MEASURES.get(name, name)}" for name in others)
         yield (
-            f"Of the scores from the trainings on {audit.proxy}, {VARIANTS.get(best, best)} ranks "
+            f"Of the scores from the trainings on {audit.proxy}, {MEASURES.get(best, best)} ranks "
             f"best, {interval(known[best])}, against {', '.join(against)}."
         )
 

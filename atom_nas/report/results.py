@@ -89,7 +89,8 @@ class Results:
     diverged: tuple[str, ...]
     """The audited candidates whose full-data training diverged, which the audit counts as 0."""
     others: Points
-    """The candidates of the search that have a truth and are not audited."""
+    """The candidates of the search that have a truth and are not audited; none where the score is
+    not the accuracy, which candidates.csv has alone."""
     audit: Audit
     previews: tuple[Preview, ...]
     exports: tuple[Export, ...]
@@ -117,7 +118,7 @@ def read_results(run: Path) -> Results:
         others=Points.keep_finite(
             (trial.proxy_accuracy, truth.get(trial.candidate, math.nan))
             for trial in trials
-            if trial.candidate not in names
+            if trial.candidate not in names and audit.measure == "accuracy"
         ),
         audit=audit,
         previews=tuple(

@@ -11,6 +11,14 @@ RHO = "\N{GREEK SMALL LETTER RHO}"
 BEST = f"best {100 * TOP:.0f} %"
 """The candidates at the top by truth, which scores are judged on too."""
 
+MEASURES = {
+    "accuracy": "validation accuracy",
+    "loss": "validation loss",
+    "training_loss": "mean training loss",
+    "final_training_loss": "last training loss",
+}
+"""What the score of a proxy may be, by its name in audit.json."""
+
 _UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
