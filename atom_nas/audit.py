@@ -44,8 +44,8 @@ class Estimator:
     seconds_per_candidate: float = 0.0
     repeats: Array | None = None
     """Shape (r, n): the score of each seed, where `scores` is their mean."""
-    measure: str = "accuracy"
-    """What of the trainings is the score, a key of `atom_nas.rivals.MEASURES`."""
+    measure: str = ""
+    """What of the trainings is the score, a key of `atom_nas.rivals.MEASURES`; empty without."""
     variants: Mapping[str, Array] = field(default_factory=dict)
     """The other measures (n,) of the same trainings, by name."""
 

@@ -140,6 +140,7 @@ class Confirmation:
             table=self.scorer.table.with_training(training),
             condense=lambda name, number: full_data(name, self.dataset, self.seed + number),
             num_seeds=1,
+            measure=self.scorer.measure,
         )
         return scorer.estimate(name, sample)
 

@@ -11,7 +11,7 @@ import tyro
 from atom_nas.condense import parse_name
 from atom_nas.errors import UserError, unknown
 from atom_nas.recipes import RECIPES
-from atom_nas.rivals import AGAINST, MEASURES
+from atom_nas.rivals import AGAINST, DEFAULT_MEASURE, MEASURES
 from atom_nas.samplers import SAMPLERS
 
 CACHE = Path("~/.cache/atom_nas")
@@ -76,10 +76,10 @@ class Options(DistillOptions):
     against: str = "free"
     """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
-    objective: str = "accuracy"
-    """What of the trainings on the proxy the search goes by: accuracy, loss, training_loss (mean
-    over epochs), final_training_loss; or combined (a model of them and the free scores,
-    fitted on the audited candidates)."""
+    objective: str = DEFAULT_MEASURE
+    """What of the trainings on the proxy the search goes by: accuracy, accuracy_times_likelihood
+    (of a training label), loss, training_loss (mean over epochs), final_training_loss; or combined
+    (a model of them and the free scores, fitted on the audited candidates)."""
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "training"

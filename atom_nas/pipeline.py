@@ -26,7 +26,7 @@ from atom_nas.free import FreeScores
 from atom_nas.images import Dataset
 from atom_nas.options import Options, parse_settings
 from atom_nas.report import write_report
-from atom_nas.rivals import Scorer
+from atom_nas.rivals import DEFAULT_MEASURE, Scorer
 from atom_nas.runs import open_run, write_json
 from atom_nas.sample import draw_sample
 from atom_nas.search import Candidate, Limits, Search
@@ -73,9 +73,9 @@ class Pipeline:
 
         def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
             scores = scorer.score(name, architecture, seed=seed)
-            accuracy = fmean(score.accuracy for score in scores)
             own = float(scorer.summarize(name, [scores]).scores[0])
             objective = predict(architecture, scores) if predict else own
+            accuracy = fmean(score.accuracy for score in scores)
             return objective, accuracy, sum(score.seconds for score in scores)
 
         scorer.proxies(name)
@@ -195,7 +195,7 @@ class Pipeline:
             table=self.scores,
             condense=self.condense,
             num_seeds=self.options.proxy_seeds,
-            measure="accuracy" if objective == "combined" else objective,
+            measure=DEFAULT_MEASURE if objective == "combined" else objective,
         )
 
     def _confirmation(self) -> Confirmation:

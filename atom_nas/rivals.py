@@ -1,5 +1,6 @@
 """The rivals of a proxy: other small sets, full data at equal cost, and sets of them by name."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,13 +33,18 @@ FULL = ("full_annealed", "full_stopped")
 
 MEASURES: Mapping[str, Callable[[Score], float]] = {
     "accuracy": lambda score: score.accuracy,
+    "accuracy_times_likelihood": lambda score: score.accuracy * math.exp(-score.curve[-1]),
     "loss": lambda score: -score.loss,
     "training_loss": lambda score: -float(np.mean(score.curve)),
     "final_training_loss": lambda score: -score.curve[-1],
 }
 """What a training says of its candidate, higher is better: accuracy and loss on the validation
 split; the training loss in its mean over epochs (the area under its curve; Ru et al., NeurIPS
-2021) and in the last epoch."""
+2021) and in the last epoch; and the accuracy times the likelihood of a training label in the last
+epoch (the geometric mean)."""
+
+DEFAULT_MEASURE = "accuracy_times_likelihood"
+"""Chosen by the measurements in docs/audit.md."""
 
 _FAILED = Score(accuracy=0.0, loss=np.nan, seconds=np.nan, curve=(np.nan,))
 
@@ -51,7 +57,7 @@ class Scorer:
     condense: Callable[[str, int], Proxy]
     """From (name, how many proxies of that name come before it) to the proxy."""
     num_seeds: int
-    measure: str = "accuracy"
+    measure: str
     """What ranks the candidates, a key of `MEASURES`."""
     _proxies: dict[str, list[Proxy]] = field(default_factory=dict)
 

@@ -16,7 +16,7 @@ def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) 
     """Write one row a trial, in order: what was tried, and how it did."""
     columns = [field.name for field in fields(space.module.Architecture)]
     header = [
-        *("candidate", "state", *columns, "proxy_accuracy"),
+        *("candidate", "state", *columns, "objective", "proxy_accuracy"),
         *("num_params", "macs", "seconds", "uniform", "reason"),
     ]
     rows = []
@@ -28,6 +28,7 @@ def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) 
                 candidate.name,
                 "FAIL" if candidate.accuracy is None else "COMPLETE",
                 *(values.get(column, "") for column in columns),
+                candidate.objective,
                 candidate.accuracy,
                 cost and cost.num_params,
                 cost and cost.macs,

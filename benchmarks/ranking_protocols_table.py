@@ -17,8 +17,10 @@ from ranking_protocols import PARTS, VARIANTS, sample
 
 from atom_nas.combine import Array
 from atom_nas.ranking import compare, rank_correlation, reliability, spearman
+from atom_nas.rivals import MEASURES
 from atom_nas.runs import write_atomically
 from atom_nas.space import candidate_name, load_space
+from atom_nas.train import Score
 from atom_nas.truth_table import TruthTable
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,7 +55,11 @@ def scores(rows: Rows, names: Sequence[str], column: str) -> Array:
     """Return a score of the cells `names` in each draw, (draws, n), higher is better."""
 
     def value(row: dict[str, str]) -> float:
-        return -float(row["curve"].split()[-1]) if column == "curve" else float(row[column])
+        if column not in MEASURES:
+            return float(row[column])
+        curve = tuple(map(float, row["curve"].split()))
+        score = Score(accuracy=float(row["accuracy"]), loss=float(row["loss"]), curve=curve)
+        return MEASURES[column](score)
 
     return np.array([[value(row) for row in rows[name]] for name in names]).T
 
@@ -63,21 +69,25 @@ def images_table(found: dict[str, Rows], names: list[str], truth: NDArray[np.flo
     base = scores(found["random"], names, "accuracy").mean(0)
     lines = [
         "| variant | draws | seconds a cell | accuracy ranks by | minus that of random | "
-        "mean of one draw | between draws | last training loss ranks by | mean accuracy (%) |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "mean of one draw | between draws | last training loss ranks by | "
+        "accuracy times likelihood ranks by | mean accuracy (%) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, rows in found.items():
         draws = scores(rows, names, "accuracy")
         rho = spearman(draws.mean(0), truth, seed=0)
         gap = compare(draws.mean(0), base, truth, seed=0).difference
-        last = spearman(scores(rows, names, "curve").mean(0), truth, seed=0)
+        others = [
+            spearman(scores(rows, names, measure).mean(0), truth, seed=0)
+            for measure in ("final_training_loss", "accuracy_times_likelihood")
+        ]
         cells = [
             *(name, f"{len(draws)}", f"{scores(rows, names, 'seconds').sum(0).mean():.0f}"),
             f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
             f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]" if name != "random" else "",
             f"{np.mean([rank_correlation(draw, truth) for draw in draws]):.2f}",
             f"{reliability(draws):.2f}" if len(draws) > 1 else "",
-            f"{last.value:.2f} [{last.low:.2f}, {last.high:.2f}]",
+            *(f"{other.value:.2f} [{other.low:.2f}, {other.high:.2f}]" for other in others),
             f"{100 * draws.mean():.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -113,8 +123,9 @@ def main(folder: Path = RESULTS / "nas_bench_201-protocols") -> None:
     truth = np.array([np.mean(table.measure(cells[name], seed=0).accuracies) for name in names])
     text = f"""# Which images, training and score rank NAS-Bench-201 best?
 
-The first {len(names)} cells of the audit on CIFAR-10, one cell a stage, 500 images, 30 epochs unless
-said; Spearman with the 200-epoch accuracies [95% interval], paired bootstrap for the differences.
+The first {len(names)} cells of the audit on CIFAR-10, one cell a stage, 500 images, 30 epochs
+unless said; Spearman with the 200-epoch accuracies [95% interval], paired bootstrap for the
+differences.
 One thread a process, other processes running, so seconds are rough.
 
 {images_table(found, names, truth)}

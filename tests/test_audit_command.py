@@ -114,7 +114,9 @@ def test_search_and_audit_go_by_the_same_measure(tmp_path, args):
         main(args(command, n=8, trials=10, objective="final_training_loss"))
     audit = audit_of(tmp_path)
     assert audit["measure"] == "final_training_loss"
-    assert audit["variants"].keys() == {"accuracy", "loss", "training_loss"}
+    assert audit["variants"].keys() == {
+        *("accuracy", "accuracy_times_likelihood", "loss", "training_loss")
+    }
     last = {
         row["candidate"]: -float(row["curve"].split()[-1])
         for row in rows_of(tmp_path / "run" / "scores.csv")

@@ -384,7 +384,7 @@ def test_a_run_makes_every_file_of_the_interface(finished):
 
 def test_candidates_of_a_run(finished):
     rows = rows_of(finished[0] / "candidates.csv")
-    columns = ["candidate", "state", "width", "depth", "proxy_accuracy"]
+    columns = ["candidate", "state", "width", "depth", "objective", "proxy_accuracy"]
     assert list(rows[0])[:8] == [*columns, "num_params", "macs", "seconds"]
     assert len({row["candidate"] for row in rows}) == len(rows) == 6
     for row in rows:

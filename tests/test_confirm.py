@@ -79,7 +79,7 @@ def confirmation(tmp_path, dataset, space):
         folder=tmp_path,
         dataset=dataset,
         space="widths",
-        scorer=Scorer(table=scores, condense=condense, num_seeds=2),
+        scorer=Scorer(table=scores, condense=condense, num_seeds=2, measure="accuracy"),
         free=FreeScores(tmp_path / "free.csv", space=space, dataset=dataset, seed=0, device=CPU),
         truth=Wide(),
         trainings=2,
@@ -136,7 +136,9 @@ def test_variants_come_from_the_same_trainings(confirmation, space):
     variants = confirmation.scorer.estimate("atom_ipc2", sample).variants
     scores = confirmation.scorer.score("atom_ipc2", architecture, seed=seed)
     first = {name: values[0] for name, values in variants.items()}
+    likely = np.mean([score.accuracy * np.exp(-score.curve[-1]) for score in scores])
     assert first == {
+        "accuracy_times_likelihood": pytest.approx(likely),
         "loss": pytest.approx(-np.mean([score.loss for score in scores])),
         "training_loss": pytest.approx(-np.mean([score.curve for score in scores])),
         "final_training_loss": pytest.approx(-np.mean([score.curve[-1] for score in scores])),

@@ -14,16 +14,16 @@ from atom_nas.audit import MIN_TOP, TOP
 from atom_nas.ranking import top_fraction
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.results import Array, Results
-from atom_nas.report.wording import BEST, MEASURES, RHO, decimal, shorten
+from atom_nas.report.wording import BEST, RHO, decimal, measured, shorten
 
 POINT: dict[str, Any] = {"s": 26, "linewidths": 0.9, "clip_on": False}
 
 
 def proxy_vs_truth(results: Results) -> Figure:
-    """Draw proxy score against full-data test accuracy, in percent; losses negated, in nats."""
+    """Draw proxy score against full-data test accuracy in percent."""
     figure, (axes,) = new_figure(5.6, 4.3)
-    sample, others, measure = results.sample, results.others, results.audit.measure
-    scale, unit = (100, "%") if measure == "accuracy" else (1, "nats, negated")
+    sample, others = results.sample, results.others
+    words, unit, scale = measured(results.audit.measure)
     if others.scores.size:
         axes.scatter(
             scale * others.scores,
@@ -42,8 +42,7 @@ def proxy_vs_truth(results: Results) -> Figure:
         axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(True)
     axes.set_title(_correlation(results))
-    name = MEASURES.get(measure, measure).capitalize()
-    axes.set_xlabel(f"{name}, trained on {shorten(results.audit.proxy, NAME_WIDTH)} ({unit})")
+    axes.set_xlabel(f"{words}, trained on {shorten(results.audit.proxy, NAME_WIDTH)}{unit}")
     axes.set_ylabel("Test accuracy, trained on full data (%)")
     legend_below(figure, axes)
     return figure

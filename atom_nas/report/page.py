@@ -38,8 +38,8 @@ def write_report(run: Path) -> Path:
 
 def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
     best = sorted(
-        (trial for trial in results.trials if math.isfinite(trial.proxy_accuracy)),
-        key=lambda trial: -trial.proxy_accuracy,
+        (trial for trial in results.trials if math.isfinite(trial.objective)),
+        key=lambda trial: -trial.objective,
     )
     return {
         "audit": results.audit,
@@ -51,6 +51,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "num_trials": len(results.trials),
         "fields": _fields(results.trials),
         "best": best[:NUM_BEST],
+        "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
         "failed": [trial for trial in results.trials if not trial.is_complete],
         "diverged": results.diverged,

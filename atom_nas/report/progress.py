@@ -9,23 +9,24 @@ from matplotlib.ticker import MaxNLocator
 
 from atom_nas.report.drawing import ACCENT, INK, NAME_WIDTH, PALE, WARNING, legend_below, new_figure
 from atom_nas.report.results import Results
-from atom_nas.report.wording import decimal, shorten
+from atom_nas.report.wording import decimal, measured, shorten
 
 
 def search_history(results: Results) -> Figure | None:
-    """Draw the proxy accuracy of each trial, in percent, and the best so far; None without any."""
+    """Draw the objective of each trial, and the best so far; None without any."""
     if not results.trials:
         return None
     figure, (axes,) = new_figure(5.6, 3.9)
     number = np.arange(1, len(results.trials) + 1)
-    accuracy = 100 * np.array([trial.proxy_accuracy for trial in results.trials])
+    words, unit, scale = measured(results.objective)
+    score = scale * np.array([trial.objective for trial in results.trials])
     failed = number[[not trial.is_complete for trial in results.trials]]
     for index, (first, last) in enumerate(_spans(results)):
         label = "drawn uniformly" if index == 0 else None
         axes.axvspan(first - 0.5, last + 0.5, color=PALE, linewidth=0, zorder=0, label=label)
-    best = np.fmax.accumulate(accuracy)
+    best = np.fmax.accumulate(score)
     axes.step(number, best, where="post", color=ACCENT, linewidth=1.6, label="best so far")
-    axes.scatter(number, accuracy, s=16, color=INK, linewidths=0, zorder=3, label="trial")
+    axes.scatter(number, score, s=16, color=INK, linewidths=0, zorder=3, label="trial")
     if failed.size:
         axes.plot(
             failed,
@@ -43,12 +44,13 @@ def search_history(results: Results) -> Figure | None:
     )
     proxy = shorten(results.audit.proxy, NAME_WIDTH)
     if np.isfinite(best).any():
-        axes.set_title(f"Best of {number.size} trials on {proxy}: {decimal(np.nanmax(best), 1)} %")
+        found = f"{decimal(np.nanmax(best), 1)} %" if scale == 100 else decimal(np.nanmax(best), 3)
+        axes.set_title(f"Best of {number.size} trials on {proxy}: {found}")
     else:
         axes.set_title(f"No trial on {proxy} was completed")
         axes.set_ylim(0, 100)
     axes.set_xlabel("Trial")
-    axes.set_ylabel("Validation accuracy (%)")
+    axes.set_ylabel(f"{words}{unit}")
     legend_below(figure, axes, columns=4)
     return figure
 

@@ -17,7 +17,10 @@ from atom_nas.report.audited import Audit, number, parse_audit
 Array = NDArray[np.float64]
 
 TRIAL_COLUMNS = frozenset(
-    ("candidate", "state", "proxy_accuracy", "num_params", "macs", "seconds", "uniform", "reason")
+    (
+        *("candidate", "state", "objective", "proxy_accuracy"),
+        *("num_params", "macs", "seconds", "uniform", "reason"),
+    )
 )
 """The columns of candidates.csv; the others are the fields of the architecture."""
 
@@ -29,6 +32,8 @@ class Trial:
     candidate: str
     is_complete: bool
     fields: dict[str, str]
+    objective: float
+    """What the search maximised; in an older file the accuracy."""
     proxy_accuracy: float
     num_params: float
     macs: float
@@ -80,6 +85,8 @@ class Results:
     """The contents of a run folder."""
 
     settings: dict[str, Any]
+    objective: str
+    """The name of what the search maximised."""
     trials: tuple[Trial, ...]
     """In their order."""
     truth: dict[str, float]
@@ -89,8 +96,8 @@ class Results:
     diverged: tuple[str, ...]
     """The audited candidates whose full-data training diverged, which the audit counts as 0."""
     others: Points
-    """The candidates of the search that have a truth and are not audited; none where the score is
-    not the accuracy, which candidates.csv has alone."""
+    """The candidates of the search that have a truth and are not audited; none where the search
+    went by something else than the score."""
     audit: Audit
     previews: tuple[Preview, ...]
     exports: tuple[Export, ...]
@@ -104,8 +111,11 @@ def read_results(run: Path) -> Results:
     trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
     truth = _truth(_rows(run / "truth.csv"))
     names = {row["candidate"] for row in audited}
+    settings = _json(run / "settings.json")
+    objective = settings.get("objective", "accuracy")
     return Results(
-        settings=_json(run / "settings.json"),
+        settings=settings,
+        objective=objective,
         trials=trials,
         truth=truth,
         sample=Points.keep_finite(
@@ -116,9 +126,9 @@ def read_results(run: Path) -> Results:
             row["candidate"] for row in audited if math.isnan(number(row["test_accuracy"]))
         ),
         others=Points.keep_finite(
-            (trial.proxy_accuracy, truth.get(trial.candidate, math.nan))
+            (trial.objective, truth.get(trial.candidate, math.nan))
             for trial in trials
-            if trial.candidate not in names and audit.measure == "accuracy"
+            if trial.candidate not in names and objective == audit.measure
         ),
         audit=audit,
         previews=tuple(
@@ -151,6 +161,7 @@ def _trial(row: Mapping[str, str]) -> Trial:
         candidate=row["candidate"],
         is_complete=row["state"] == "COMPLETE",
         fields={name: value for name, value in row.items() if name not in TRIAL_COLUMNS},
+        objective=number(row.get("objective", row["proxy_accuracy"])),
         proxy_accuracy=number(row["proxy_accuracy"]),
         num_params=number(row["num_params"]),
         macs=number(row["macs"]),

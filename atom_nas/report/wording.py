@@ -13,11 +13,13 @@ BEST = f"best {100 * TOP:.0f} %"
 
 MEASURES = {
     "accuracy": "validation accuracy",
+    "accuracy_times_likelihood": "validation accuracy x training likelihood",
     "loss": "validation loss",
     "training_loss": "mean training loss",
     "final_training_loss": "last training loss",
+    "combined": "predicted rank",
 }
-"""What the score of a proxy may be, by its name in audit.json."""
+"""What the score of a proxy, or the objective of a search, may be, by its name in the files."""
 
 _UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -27,6 +29,14 @@ def decimal(value: float, digits: int = 2) -> str:
     if not math.isfinite(value):
         return MISSING
     return f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def measured(name: str) -> tuple[str, str, float]:
+    """Return the words for a measure with a capital, its unit in brackets, and the factor to it."""
+    words = MEASURES.get(name, name).capitalize()
+    if name == "accuracy":
+        return words, " (%)", 100
+    return words, " (nats, negated)" if name.endswith("loss") else "", 1
 
 
 def interval(found: Interval) -> str:
