@@ -11,7 +11,7 @@ from sklearn.preprocessing import QuantileTransformer
 
 Array = NDArray[np.float64]
 
-NUM_FOLDS = 10
+NUM_FOLDS, NUM_DEALS = 10, 5
 
 
 def make_model(num_candidates: int) -> TransformedTargetRegressor:
@@ -38,13 +38,21 @@ def _as_it_is(predicted: Array) -> Array:
 
 
 def predict_unseen(features: Array, truth: Array, *, seed: int) -> Array:
-    """Return for each candidate (n,) what a model fitted on others predicts, n >= 2.
+    """Return for each candidate (n,) what models fitted on others predict in the mean, n >= 2.
 
-    `features` are scores (n, d). The candidates are dealt into 10 folds by `seed`; a model never
-    sees the fold that it predicts, neither its truth nor its scores.
+    `features` are scores (n, d). The candidates are dealt into 10 folds, 5 times by `seed`; a model
+    never sees the fold that it predicts, neither its truth nor its scores.
     """
     num_folds = min(NUM_FOLDS, len(truth))
     fitted_on = len(truth) - -(-len(truth) // num_folds)
-    folds = KFold(num_folds, shuffle=True, random_state=seed)
-    predicted: Array = cross_val_predict(make_model(fitted_on), features, truth, cv=folds)
+    model, deals = make_model(fitted_on), np.random.RandomState(seed)
+    predicted: Array = np.mean(
+        [
+            cross_val_predict(
+                model, features, truth, cv=KFold(num_folds, shuffle=True, random_state=deals)
+            )
+            for _ in range(NUM_DEALS)
+        ],
+        axis=0,
+    )
     return predicted

@@ -29,7 +29,7 @@ Rows = dict[str, list[dict[str, str]]]
 
 
 def read(path: Path, draws: int, proxy: str = "") -> Rows:
-    """Return the rows of the cells at `path` that have all draws, of one proxy where it is named."""
+    """Return the rows at `path` of the cells that have all draws, of `proxy` where it is named."""
     found: Rows = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
