@@ -6,7 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_run import ACCURACY, AUDIT, NUM_AUDITED, correlations, cost, edit_csv, make_run, tables
+from made_run import (
+    ACCURACY,
+    AUDIT,
+    NUM_AUDITED,
+    correlations,
+    cost,
+    edit_csv,
+    edit_json,
+    make_run,
+    tables,
+)
 from matplotlib.text import Text
 
 from atom_nas.report import wording as words
@@ -15,6 +25,7 @@ from atom_nas.report.agreement import proxy_vs_truth
 from atom_nas.report.audited import parse_audit
 from atom_nas.report.drawing import house_style
 from atom_nas.report.pictures import proxy_images
+from atom_nas.report.progress import search_history
 from atom_nas.report.regions import correlation_vs_fraction, spread
 from atom_nas.report.results import Points, read_results
 from atom_nas.report.tradeoff import cost_vs_correlation
@@ -129,6 +140,29 @@ def test_points_tell_the_sample_from_what_the_optimiser_picked(run):
     assert results.sample.scores.tolist() == [ACCURACY[i] for i in (0, 1, 2, 3, 5, 6, 7, 8)]
     assert results.others.scores.tolist() == [ACCURACY[12], ACCURACY[13]]
     assert results.others.truth == pytest.approx([0.75, 0.75])
+
+
+def test_a_search_by_a_loss_is_drawn_and_listed_by_it(tmp_path):
+    run = make_run(tmp_path)
+    edit_json(run / "settings.json", objective="final_training_loss")
+    edit_csv(
+        run / "candidates.csv",
+        lambda rows: [{**row, "objective": -float(row["proxy_accuracy"] or "nan")} for row in rows],
+    )
+    results = read_results(run)
+    assert results.others.scores.size == 0  # the audit was by accuracy
+    history = search_history(results)
+    assert history.axes[0].get_ylabel() == "Last training loss (nats, negated)"
+    assert history.axes[0].get_title().endswith(f"\N{MINUS SIGN}{ACCURACY[0]:.3f}")
+    edit_json(run / "audit.json", measure="final_training_loss")
+    results = read_results(run)
+    assert results.others.scores.tolist() == [-ACCURACY[12], -ACCURACY[13]]
+    label = proxy_vs_truth(results).axes[0].get_xlabel()
+    assert label == "Last training loss, trained on atom_ipc50 (nats, negated)"
+    write_report(run)
+    markdown = (run / "report.md").read_text(encoding="utf-8")
+    assert [row[1] for row in tables(markdown)[3][1:4]] == ["net-0", "net-1", "net-2"]
+    assert "In order of the last training loss." in markdown
 
 
 def test_a_diverged_candidate_counts_as_zero_in_the_sample_and_is_left_out_elsewhere(tmp_path):
