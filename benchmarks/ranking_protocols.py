@@ -59,16 +59,13 @@ VARIANTS = {
     "random_60_epochs": Variant(training={"epochs": 60}),
     "random_15_epochs": Variant(training={"epochs": 15}, draws=4),
     "random_batch_32": Variant(training={"batch_size": 32}),
-    "random_batch_128": Variant(training={"batch_size": 128}),
     "random_rate_0.05": Variant(training={"learning_rate": 0.05}),
-    "random_rate_0.2": Variant(training={"learning_rate": 0.2}),
     "herding": Variant(method="herding"),
     "kmeans": Variant(method="kmeans"),
     "dm": Variant(method="dm"),
     "datadam": Variant(method="datadam"),
     "atom": Variant(method="atom"),
     "atom_not_whitened": Variant(method="atom", recipe={"whiten": False}),
-    "atom_100_steps": Variant(method="atom", recipe={"steps": 100}),
     "atom_1000_steps": Variant(method="atom", recipe={"steps": 1000}),
 }
 
