@@ -197,7 +197,7 @@ def test_halves_of_atom_equal_their_loops():
     expected = {
         datadam: atom_loss_by_loop(real, synthetic, recipe, channels=False),
         channel: atom_loss_by_loop(real, synthetic, recipe, spatial=False),
-        dm: atom_loss_by_loop(real, synthetic, recipe, spatial=False, channels=False) / 0.2,
+        dm: atom_loss_by_loop(real, synthetic, recipe, spatial=False, channels=False),
     }
     for method, value in expected.items():
         assert loss_of(method, real, synthetic, recipe).item() == pytest.approx(value, rel=1e-6)
