@@ -385,12 +385,12 @@ def test_a_run_makes_every_file_of_the_interface(finished):
 def test_candidates_of_a_run(finished):
     rows = rows_of(finished[0] / "candidates.csv")
     columns = ["candidate", "state", "width", "depth", "objective", "proxy_accuracy"]
-    assert list(rows[0])[:8] == [*columns, "num_params", "macs", "seconds"]
+    assert list(rows[0])[:9] == [*columns, "num_params", "macs", "seconds"]
     assert len({row["candidate"] for row in rows}) == len(rows) == 6
     for row in rows:
         assert row["candidate"] == f"{row['width']}-{row['depth']}"
         if row["width"] == "13":
-            assert (row["state"], row["proxy_accuracy"]) == ("FAIL", "")
+            assert (row["state"], row["objective"], row["proxy_accuracy"]) == ("FAIL", "", "")
             assert row["reason"] == "13 is unlucky"
         else:
             assert row["state"] == "COMPLETE"
