@@ -12,7 +12,8 @@ from atom_nas.confirm import Confirmation
 from atom_nas.datasets import open_dataset
 from atom_nas.evaluation import ProxyScores
 from atom_nas.free import SIZES, FreeScores
-from atom_nas.rivals import AGAINST, FULL, Scorer
+from atom_nas.report.wording import MEASURES as WORDS
+from atom_nas.rivals import AGAINST, FULL, MEASURES, Scorer
 from atom_nas.runs import Table
 from atom_nas.space import load_space
 from atom_nas.train import Training
@@ -129,6 +130,10 @@ def test_seeds_are_averaged_and_their_agreement_is_reported(confirmation, space)
     seconds = sum(float(row["seconds"]) for row in rows) / 4
     assert estimator.seconds_per_candidate == pytest.approx(seconds)
     assert confirmation.judge(sample)["reliability"]["seeds"] == 2
+
+
+def test_the_report_has_words_for_every_objective():
+    assert WORDS.keys() == {*MEASURES, "combined"}
 
 
 def test_variants_come_from_the_same_trainings(confirmation, space):
