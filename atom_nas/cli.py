@@ -15,14 +15,14 @@ import optuna
 import tyro
 
 from atom_nas import plugins
-from atom_nas.budget import condensation
-from atom_nas.condense import condense
-from atom_nas.datasets import open_dataset
-from atom_nas.devices import resolve_device
+from atom_nas.data.sources import open_dataset
+from atom_nas.defaults import condensation
+from atom_nas.distillation.condense import condense
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import DistillOptions, Options, read_config
 from atom_nas.pipeline import Pipeline, open_pipeline
-from atom_nas.runs import open_run
+from atom_nas.storage import open_run
+from atom_nas.training.devices import resolve_device
 
 Kind = TypeVar("Kind", bound=DistillOptions)
 
@@ -86,9 +86,9 @@ def list_plugins(args: Sequence[str]) -> None:
     """Show search spaces, proxies, data sets and tables of truth."""
     for title, package in (
         ("search spaces (--space)", "search_spaces"),
-        ("proxies (--proxy <name>_ipc<images per class>)", "atom_nas.proxies"),
-        ("data sets (--dataset)", "atom_nas.datasets"),
-        ("tables of truth (--truth)", "atom_nas.truths"),
+        ("proxies (--proxy <name>_ipc<images per class>)", "atom_nas.distillation.methods"),
+        ("data sets (--dataset)", "atom_nas.data.sources"),
+        ("tables of truth (--truth)", "atom_nas.audit.truths"),
     ):
         print(f"{title}:")
         for name, line in plugins.available(package).items():

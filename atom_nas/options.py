@@ -8,11 +8,12 @@ from typing import Annotated, Any, Self, get_args, get_type_hints
 
 import tyro
 
-from atom_nas.condense import parse_name
+from atom_nas.audit.rivals import AGAINST
+from atom_nas.distillation.condense import parse_name
+from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
-from atom_nas.recipes import RECIPES
-from atom_nas.rivals import AGAINST, DEFAULT_MEASURE, MEASURES
-from atom_nas.samplers import SAMPLERS
+from atom_nas.scoring.scorer import DEFAULT_MEASURE, MEASURES
+from atom_nas.search.samplers import SAMPLERS
 
 CACHE = Path("~/.cache/atom_nas")
 

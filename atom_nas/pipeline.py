@@ -12,28 +12,28 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from atom_nas import tables
-from atom_nas.artifact import Proxy
-from atom_nas.budget import condensation, epochs
-from atom_nas.condense import condense, parse_name
-from atom_nas.confirm import Confirmation, TruthSource
-from atom_nas.datasets import open_dataset
-from atom_nas.devices import resolve_device
+from atom_nas.audit.auditor import Confirmation, TruthSource
+from atom_nas.audit.free_scores import FreeScores
+from atom_nas.audit.sampling import draw_sample
+from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.data.images import Dataset
+from atom_nas.data.sources import open_dataset
+from atom_nas.defaults import condensation, epochs
+from atom_nas.distillation.condense import condense, parse_name
+from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
-from atom_nas.evaluation import ProxyScores
-from atom_nas.export import Trained, export_model
-from atom_nas.free import FreeScores
-from atom_nas.images import Dataset
+from atom_nas.export.folder import Trained, export_model
 from atom_nas.options import Options, parse_settings
 from atom_nas.report import write_report
-from atom_nas.rivals import DEFAULT_MEASURE, Scorer
-from atom_nas.runs import open_run, write_json
-from atom_nas.sample import draw_sample
-from atom_nas.search import Candidate, Limits, Search
-from atom_nas.space import Space, load_space
-from atom_nas.train import Training
-from atom_nas.truth import TrainedTruth
-from atom_nas.truth_table import TruthTable
+from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.scorer import DEFAULT_MEASURE, Scorer
+from atom_nas.scoring.space import Space, load_space
+from atom_nas.search.study import Candidate, Limits, Search
+from atom_nas.search.table import write_candidates
+from atom_nas.storage import open_run, write_json
+from atom_nas.training.devices import resolve_device
+from atom_nas.training.fit import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Pipeline:
                 if best := self.best(candidates):
                     bar.set_postfix(best=f"{best[0].accuracy:.1%}", refresh=False)
                 bar.update(len(candidates) - bar.n)
-                tables.write_candidates(self.folder / "candidates.csv", candidates, self.space)
+                write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
             candidates = search.run(self.options.trials, watch)
         if all(candidate.accuracy is None for candidate in candidates):

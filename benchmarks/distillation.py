@@ -18,17 +18,17 @@ from distillation_table import COLUMNS, PAPER_EPOCHS, write_tables
 from machine import commit, hardware
 from tqdm import tqdm
 
-from atom_nas.artifact import Proxy
-from atom_nas.condense import Condensation, condense, is_distilled, load_method
-from atom_nas.datasets import open_dataset
-from atom_nas.devices import resolve_device
+from atom_nas.data.images import Dataset
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation.condense import Condensation, condense, is_distilled, load_method
+from atom_nas.distillation.paper_nets import NETS
+from atom_nas.distillation.paper_protocol import Judge
+from atom_nas.distillation.proxy import Proxy
+from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
-from atom_nas.images import Dataset
-from atom_nas.judge import Judge
 from atom_nas.options import CACHE
-from atom_nas.recipes import RECIPES
-from atom_nas.runs import Table, canonical_json, open_run
-from atom_nas.zoo import NETS
+from atom_nas.storage import Table, canonical_json, open_run
+from atom_nas.training.devices import resolve_device
 
 METHODS = ("atom", "datadam", "channel", "dm", "herding", "kmeans", "random")
 

@@ -1,6 +1,7 @@
 """Steps a second of the distillation against a plain loop in the manner of the published code.
 
-The plain loop is plain_loop.py's, the other `atom_nas.distill.distill` as the command line runs it.
+The plain loop is plain_loop.py's, the other `atom_nas.distillation.matching.distill` as the
+command line runs it.
 Both sides distil the same noise at CIFAR-10's shape (the pixels do not change the speed) with the
 same net, batches and threads. Each lives in a process of its own, so that neither inherits the
 settings of the other; they take turns, and a pair of turns gives one ratio.
@@ -24,11 +25,11 @@ from machine import commit, hardware
 from plain_loop import plain_step
 from torch import Tensor
 
-from atom_nas.condense import load_method
-from atom_nas.devices import peak_memory
-from atom_nas.distill import Matching, distill
-from atom_nas.recipes import Recipe
-from atom_nas.runs import write_atomically, write_json
+from atom_nas.distillation.condense import load_method
+from atom_nas.distillation.matching import Matching, distill
+from atom_nas.distillation.recipes import Recipe
+from atom_nas.storage import write_atomically, write_json
+from atom_nas.training.devices import peak_memory
 
 NUM_CLASSES, IMAGE_SHAPE, IMAGES_PER_CLASS = 10, (3, 32, 32), 500
 
@@ -67,7 +68,7 @@ def run_plain(job: "Job", end_step: Callable[[], None]) -> None:
 
 
 def run_ours(job: "Job", end_step: Callable[[], None]) -> None:
-    """Run atom_nas.distill as the command line does, checkpoints included."""
+    """Run atom_nas.distillation.matching as the command line does, checkpoints included."""
     matching = Matching(
         real=job.data()[0],
         class_indices=list(torch.arange(NUM_CLASSES * IMAGES_PER_CLASS).chunk(NUM_CLASSES)),

@@ -10,7 +10,7 @@ from typing import Any
 from scipy import stats
 
 from atom_nas.errors import UserError
-from atom_nas.runs import Table, write_atomically, write_json
+from atom_nas.storage import Table, write_atomically, write_json
 
 PAPER_EPOCHS = 1000
 

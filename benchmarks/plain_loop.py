@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from atom_nas.recipes import Recipe
+from atom_nas.distillation.recipes import Recipe
 
 
 class PlainNet(nn.Module):

@@ -22,16 +22,16 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from tqdm import tqdm
 
-from atom_nas.condense import Condensation, condense, is_distilled
-from atom_nas.datasets import open_dataset
+from atom_nas.data.images import Dataset
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation.condense import Condensation, condense, is_distilled
+from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
-from atom_nas.images import Dataset
 from atom_nas.options import CACHE
-from atom_nas.recipes import paper
-from atom_nas.runs import Table, derive_seed
-from atom_nas.search import Limits
-from atom_nas.space import Space, candidate_name, draw_uniformly, load_space
-from atom_nas.train import Examples, Training, evaluate, fit
+from atom_nas.scoring.space import Space, candidate_name, draw_uniformly, load_space
+from atom_nas.search.study import Limits
+from atom_nas.storage import Table, derive_seed
+from atom_nas.training.fit import Examples, Training, evaluate, fit
 
 IMAGES_PER_CLASS, STEPS = 50, 300
 

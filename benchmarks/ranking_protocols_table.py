@@ -15,13 +15,13 @@ import tyro
 from numpy.typing import NDArray
 from ranking_protocols import PARTS, VARIANTS, sample
 
-from atom_nas.combine import Array
-from atom_nas.ranking import MIN_CANDIDATES, compare, rank_correlation, reliability, spearman
-from atom_nas.rivals import MEASURES
-from atom_nas.runs import write_atomically
-from atom_nas.space import candidate_name, load_space
-from atom_nas.train import Score
-from atom_nas.truth_table import TruthTable
+from atom_nas.audit.combination import Array
+from atom_nas.audit.ranking import MIN_CANDIDATES, compare, rank_correlation, reliability, spearman
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.scoring.scorer import MEASURES
+from atom_nas.scoring.space import candidate_name, load_space
+from atom_nas.storage import write_atomically
+from atom_nas.training.fit import Score
 
 RESULTS = Path(__file__).parent / "results"
 Rows = dict[str, list[dict[str, str]]]

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from atom_nas.advice import decide, explain_noise, plan, suggest_measure, with_seeds
-from atom_nas.ranking import Comparison, Estimate, candidates_needed, spearman
+from atom_nas.audit.ranking import Comparison, Estimate, candidates_needed, spearman
+from atom_nas.audit.verdict import decide, explain_noise, plan, suggest_measure, with_seeds
 
 VERDICTS = {"better": (0.2, 0.1, 0.3), "worse": (-0.2, -0.3, -0.1), "undecided": (0.0, -0.1, 0.1)}
 

@@ -5,9 +5,14 @@ import math
 import pytest
 import torch
 
-from atom_nas.attention import channel_attention, class_means, matching_loss, spatial_attention
-from atom_nas.proxies import atom, channel, datadam, dm
-from atom_nas.recipes import Recipe
+from atom_nas.distillation.attention import (
+    channel_attention,
+    class_means,
+    matching_loss,
+    spatial_attention,
+)
+from atom_nas.distillation.methods import atom, channel, datadam, dm
+from atom_nas.distillation.recipes import Recipe
 
 NUM_CLASSES, PER_CLASS = 3, 2
 POWERS = (1, 2, 4)

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from atom_nas.audit import Estimator, Truth, audit, by_fraction
-from atom_nas.ranking import rank_correlation
+from atom_nas.audit.figures import Truth, audit, by_fraction
+from atom_nas.audit.ranking import rank_correlation
+from atom_nas.scoring.estimator import Estimator
 
 FIGURES = {
     *("n", "spearman", "kendall", "top", "top_fraction", "regret_points", "precision_at_10"),

@@ -87,7 +87,7 @@ def test_the_sample_grows_until_the_interval_is_narrow(tmp_path, args, monkeypat
         half = 1 / len(sample)
         return {"spearman": {"value": 0.0, "low": -half, "high": half}, "sentences": []}
 
-    monkeypatch.setattr("atom_nas.confirm.Confirmation.judge", judge)
+    monkeypatch.setattr("atom_nas.audit.auditor.Confirmation.judge", judge)
     monkeypatch.setattr("atom_nas.pipeline.Pipeline.report", lambda self: None)
     main(args("audit", n=10, until_width=0.07))
     assert seen == [10, 20, 30]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from atom_nas.augment import (
+from atom_nas.data.augmentation import (
     NONE,
     PUBLISHED,
     Augmentation,

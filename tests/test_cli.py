@@ -257,7 +257,7 @@ def test_a_stage_of_no_run(capsys, tmp_path, command):
 
 
 def test_no_architecture_within_the_limits(capsys, tmp_path, data, space, monkeypatch):
-    monkeypatch.setattr("atom_nas.search.MAX_IDLE_DRAWS", 30)
+    monkeypatch.setattr("atom_nas.search.study.MAX_IDLE_DRAWS", 30)
     args = ["--dataset", data, "--space", space, "--proxy", "random_ipc2", "--max-params", "1"]
     with pytest.raises(SystemExit) as caught:
         main([str(arg) for arg in ["search", *args, "--out", tmp_path / "out"]])
@@ -268,7 +268,7 @@ def test_no_architecture_within_the_limits(capsys, tmp_path, data, space, monkey
 def test_list_names_every_plugin(capsys):
     main(["list"])
     out = capsys.readouterr().out
-    for package in ("search_spaces", "atom_nas.proxies", "atom_nas.datasets"):
+    for package in ("search_spaces", "atom_nas.distillation.methods", "atom_nas.data.sources"):
         for name, line in plugins.available(package).items():
             assert re.search(rf"^  {name} +{re.escape(line)}$", out, re.MULTILINE), name
 
@@ -307,7 +307,9 @@ def test_distill_makes_the_artifact_once(capsys, tmp_path, data, monkeypatch):
         path.name for path in out.iterdir()
     }
     before = (out / "images.safetensors").stat().st_mtime_ns
-    monkeypatch.setattr("atom_nas.condense.distill", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr(
+        "atom_nas.distillation.condense.distill", lambda *_, **__: pytest.fail("again")
+    )
     main(distill_args(data, out))
     assert (out / "images.safetensors").stat().st_mtime_ns == before
 
@@ -341,7 +343,7 @@ def test_distill_does_not_go_on_from_a_checkpoint_of_other_settings(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("atom_nas.condense.distill", interrupted)
+        patch.setattr("atom_nas.distillation.condense.distill", interrupted)
         with pytest.raises(SystemExit) as caught:
             main(distill_args(data, tmp_path / "proxy"))
     assert caught.value.code == 130

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from atom_nas.combine import make_model, predict_unseen
-from atom_nas.ranking import spearman
+from atom_nas.audit.combination import make_model, predict_unseen
+from atom_nas.audit.ranking import spearman
 
 
 def test_features_that_say_nothing_give_no_correlation():

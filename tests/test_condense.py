@@ -9,13 +9,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from atom_nas import artifact, distill
-from atom_nas import condense as module
-from atom_nas.artifact import load_proxy, save_preview
-from atom_nas.condense import Condensation, condense
-from atom_nas.datasets import open_dataset
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation import condense as module
+from atom_nas.distillation import matching as distill
+from atom_nas.distillation import proxy as artifact
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.proxy import load_proxy, save_preview
+from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
-from atom_nas.recipes import Recipe
 
 RECIPE = Recipe(steps=4, learning_rate=1.0, real_batch=8, width=8, flip=False)
 CPU = torch.device("cpu")

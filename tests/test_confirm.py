@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from atom_nas.artifact import Proxy
-from atom_nas.confirm import Confirmation
-from atom_nas.datasets import open_dataset
-from atom_nas.evaluation import ProxyScores
-from atom_nas.free import SIZES, FreeScores
+from atom_nas.audit.auditor import Confirmation
+from atom_nas.audit.free_scores import SIZES, FreeScores
+from atom_nas.audit.rivals import AGAINST, FULL
+from atom_nas.audit.trained_truth import Measured
+from atom_nas.audit.zero_cost import SCORES
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation.proxy import Proxy
 from atom_nas.report.wording import MEASURES as WORDS
-from atom_nas.rivals import AGAINST, FULL, MEASURES, Scorer
-from atom_nas.runs import Table
-from atom_nas.space import load_space
-from atom_nas.train import Training
-from atom_nas.truth import Measured
-from atom_nas.zero_cost import SCORES
+from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.scorer import MEASURES, Scorer
+from atom_nas.scoring.space import load_space
+from atom_nas.storage import Table
+from atom_nas.training.fit import Training
 
 CPU = torch.device("cpu")
 TRAINING = Training(epochs=2, flip=False, batch_size=16)

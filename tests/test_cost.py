@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.cost import Cost, measure_cost
+from atom_nas.training.cost import Cost, measure_cost
 
 
 def test_counts_convolutions_and_matrix_products_by_hand():

@@ -15,11 +15,11 @@ from made_data import arrays, one_line, save_images
 from sklearn.datasets import load_digits
 
 from atom_nas import plugins
-from atom_nas.datasets import open_dataset
+from atom_nas.data.images import Normalization, Source
+from atom_nas.data.sources import open_dataset
 from atom_nas.errors import UserError
-from atom_nas.images import Normalization, Source
 
-PLUGINS = sorted(plugins.available("atom_nas.datasets"))
+PLUGINS = sorted(plugins.available("atom_nas.data.sources"))
 CIFAR10_FILE = Path("~/.cache/atom_nas/cifar10.npz").expanduser()
 
 
@@ -32,7 +32,7 @@ def _no_network(monkeypatch):
 
 
 def module_of(name):
-    return importlib.import_module(f"atom_nas.datasets.{name}")
+    return importlib.import_module(f"atom_nas.data.sources.{name}")
 
 
 def prepared(name, root):
@@ -53,7 +53,7 @@ def prepared(name, root):
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_plugin_describes_itself_in_one_sentence(name):
-    line = plugins.available("atom_nas.datasets")[name]
+    line = plugins.available("atom_nas.data.sources")[name]
     assert line.endswith((".", ";", "_*."))
     assert 10 < len(line) < 100
 
@@ -140,7 +140,8 @@ def test_folder_may_be_relative(tmp_path, monkeypatch):
 def test_python_file_of_the_user(tmp_path):
     file = tmp_path / "my_data.py"
     file.write_text(
-        "from atom_nas.datasets import npz\ndef load(path):\n    return npz.load(path / 'x.npz')\n"
+        "from atom_nas.data.sources import npz\n"
+        "def load(path):\n    return npz.load(path / 'x.npz')\n"
     )
     (tmp_path / "data").mkdir()
     np.savez(tmp_path / "data" / "x.npz", **arrays())

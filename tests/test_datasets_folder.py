@@ -5,7 +5,7 @@ import pytest
 from made_data import one_line, save_images
 from PIL import Image
 
-from atom_nas.datasets import folder, open_dataset
+from atom_nas.data.sources import folder, open_dataset
 from atom_nas.errors import UserError
 
 

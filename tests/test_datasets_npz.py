@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_data import arrays, one_line
 
-from atom_nas.datasets import npz, open_dataset
+from atom_nas.data.sources import npz, open_dataset
 from atom_nas.errors import UserError
 
 

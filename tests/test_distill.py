@@ -8,13 +8,13 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from atom_nas import distill as module
-from atom_nas.attention import class_means, matching_loss
-from atom_nas.distill import Matching, distill
+from atom_nas.distillation import matching as module
+from atom_nas.distillation.attention import class_means, matching_loss
+from atom_nas.distillation.matching import Matching, distill
+from atom_nas.distillation.methods import atom, dm
+from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
-from atom_nas.nets import FeatureNet
-from atom_nas.proxies import atom, dm
-from atom_nas.recipes import Recipe
+from atom_nas.training.convnet import FeatureNet
 
 RECIPE = Recipe(steps=6, learning_rate=1.0, real_batch=8, width=16, flip=False)
 

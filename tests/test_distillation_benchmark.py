@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atom_nas.errors import UserError
-from atom_nas.runs import Table
+from atom_nas.storage import Table
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

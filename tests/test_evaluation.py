@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from atom_nas import evaluation, truth
-from atom_nas.artifact import Proxy
-from atom_nas.evaluation import CandidateError, ProxyScores
-from atom_nas.images import ImageSet, Source, split
-from atom_nas.space import load_space
-from atom_nas.train import Examples, Training, evaluate
-from atom_nas.truth import TrainedTruth
+from atom_nas.audit import trained_truth as truth
+from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.data.images import ImageSet, Source, split
+from atom_nas.distillation.proxy import Proxy
+from atom_nas.scoring import proxy_scores as evaluation
+from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+from atom_nas.scoring.space import load_space
+from atom_nas.training.fit import Examples, Training, evaluate
 
 CPU = torch.device("cpu")
 TRAINING = Training(epochs=10, flip=False, batch_size=16)
@@ -278,7 +279,7 @@ def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("atom_nas.runs.Table.append", killed)
+        patch.setattr("atom_nas.storage.Table.append", killed)
         with pytest.raises(KeyboardInterrupt):
             make_truth(tmp_path, space, dataset).measure(architecture(space), seed=0)
     assert not (tmp_path / "truth.csv").exists()

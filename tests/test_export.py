@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from atom_nas import export, graphs
+from atom_nas.data.images import Normalization
 from atom_nas.errors import UserError
-from atom_nas.export import Trained, export_model
-from atom_nas.images import Normalization
-from atom_nas.portable import portable_source
+from atom_nas.export import folder as export
+from atom_nas.export import graphs
+from atom_nas.export.folder import Trained, export_model
+from atom_nas.export.portable import portable_source
 from search_spaces import convnet, mobile
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in graphs.ONNX_PACKAGES)

@@ -4,9 +4,9 @@ from itertools import chain
 import pytest
 import torch
 
-from atom_nas import images
+from atom_nas.data import images
+from atom_nas.data.images import ImageSet, Normalization, Source
 from atom_nas.errors import UserError
-from atom_nas.images import ImageSet, Normalization, Source
 
 COUNTS = (40, 20, 12)
 

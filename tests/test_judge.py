@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from atom_nas.augment import NONE, PUBLISHED
-from atom_nas.condense import load_method
-from atom_nas.datasets import open_dataset
-from atom_nas.images import Dataset, ImageSet
-from atom_nas.judge import Judge, Protocol, fit, train_and_test
-from atom_nas.nets import ConvNet
-from atom_nas.train import Examples
-from atom_nas.whiten import ZCA
-from atom_nas.zoo import NETS
+from atom_nas.data.augmentation import NONE, PUBLISHED
+from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.data.sources import open_dataset
+from atom_nas.data.whitening import ZCA
+from atom_nas.distillation.condense import load_method
+from atom_nas.distillation.paper_nets import NETS
+from atom_nas.distillation.paper_protocol import Judge, Protocol, fit, train_and_test
+from atom_nas.training.convnet import ConvNet
+from atom_nas.training.fit import Examples
 
 CPU = torch.device("cpu")
 SHORT = Protocol(epochs=4, augmentation=PUBLISHED)
@@ -110,7 +110,7 @@ def test_digits_are_never_mirrored(
         seen.append((protocol, len(test.labels)))
         return 0.5
 
-    monkeypatch.setattr("atom_nas.judge.train_and_test", record)
+    monkeypatch.setattr("atom_nas.distillation.paper_protocol.train_and_test", record)
     for flip in (False, True):
         judge = Judge(dataset=replace(digits, flip=flip), whiten=False, device=CPU)
         assert judge.accuracy(proxy, narrow, epochs=7, seed=0) == 0.5

@@ -17,7 +17,8 @@ TIMEOUT = 120
 
 DRIVER = """
 import sys
-from atom_nas import cli, distill
+from atom_nas import cli
+from atom_nas.distillation import matching as distill
 
 distill.CHECKPOINT_SECONDS = 0.1
 gradient = distill.Matching.gradient

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.cost import measure_cost
+from atom_nas.training.cost import measure_cost
 from search_spaces import nas_bench_201 as space
 
 EDGES = [field.name for field in dataclasses.fields(space.Architecture)]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from atom_nas.nets import NORMS, ConvNet, FeatureNet
+from atom_nas.training.convnet import NORMS, ConvNet, FeatureNet
 
 
 def fresh(image_shape=(3, 8, 8), *, width=6, depth=3, norm="instance", seed=0):

@@ -6,7 +6,7 @@ import pytest
 from atom_nas import plugins
 from atom_nas.errors import UserError
 
-DATASETS = "atom_nas.datasets"
+DATASETS = "atom_nas.data.sources"
 
 
 def load(name, needs=("load",)):

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from atom_nas import embedding, plugins
-from atom_nas.condense import Condensation, condense, is_distilled, parse_name
-from atom_nas.datasets import open_dataset
+from atom_nas import plugins
+from atom_nas.data.images import Source, split
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation import embedding
+from atom_nas.distillation.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
-from atom_nas.images import Source, split
-from atom_nas.recipes import Recipe
 
-METHODS = sorted(plugins.available("atom_nas.proxies"))
+METHODS = sorted(plugins.available("atom_nas.distillation.methods"))
 RECIPE = Recipe(steps=3, learning_rate=1.0, real_batch=8, width=8, flip=False)
 CPU = torch.device("cpu")
 

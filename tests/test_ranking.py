@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from atom_nas import ranking
+from atom_nas.audit import ranking
+from atom_nas.audit.ranking import Comparison, Estimate
 from atom_nas.errors import UserError
-from atom_nas.ranking import Comparison, Estimate
 
 CORRELATIONS = {
     "spearman": (ranking.spearman, stats.spearmanr),
@@ -389,5 +389,5 @@ def test_fractions_are_above_0_and_up_to_1(fraction):
 
 
 def test_ranking_imports_no_torch():
-    program = "import sys, atom_nas.ranking; sys.exit('torch' in sys.modules)"
+    program = "import sys, atom_nas.audit.ranking; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.distillation.recipes import RECIPES, Recipe, adjust, paper, released
 from atom_nas.errors import UserError
-from atom_nas.images import Dataset, ImageSet
-from atom_nas.recipes import RECIPES, Recipe, adjust, paper, released
 
 
 def dataset(name="digits", side=8, flip=True):

@@ -11,9 +11,9 @@ from pathlib import Path
 import filelock
 import pytest
 
-from atom_nas import runs
+from atom_nas import storage as runs
 from atom_nas.errors import UserError
-from atom_nas.runs import (
+from atom_nas.storage import (
     Table,
     canonical_json,
     derive_seed,
@@ -153,7 +153,7 @@ def test_other_settings_are_named_with_both_values(tmp_path):
 
 def test_a_folder_in_use_is_refused_and_free_again_after(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from atom_nas.runs import open_run\n"
+        "import sys; from pathlib import Path; from atom_nas.storage import open_run\n"
         "with open_run(Path(sys.argv[1]), {}): pass"
     )
     other = [sys.executable, "-c", code, str(tmp_path)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from atom_nas.sample import in_strata
+from atom_nas.audit.sampling import in_strata
 
 
 def ordered(draws, seed=0):

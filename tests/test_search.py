@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 import optuna
 import pytest
 
-from atom_nas.samplers import SAMPLERS
-from atom_nas.search import Limits, Search
-from atom_nas.space import load_space
+from atom_nas.scoring.space import load_space
+from atom_nas.search.samplers import SAMPLERS
+from atom_nas.search.study import Limits, Search
 
 SOURCE = """
 from dataclasses import dataclass
@@ -185,7 +185,7 @@ def test_a_tiny_space_is_searched_whole_and_then_ends(tmp_path, sampler):
 
 
 def test_asking_a_tiny_space_for_more_than_it_has_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr("atom_nas.search.MAX_IDLE_DRAWS", 60)
+    monkeypatch.setattr("atom_nas.search.study.MAX_IDLE_DRAWS", 60)
     evaluate = Recorder()
     search = make_search(tmp_path, make_space(tmp_path, widths=(2, 3), depth=1), evaluate)
     assert len(search.run(50, ignore)) == len(evaluate.calls) == 4
@@ -233,7 +233,7 @@ def test_limits_hold_and_uncounted_trials_do_not_count(tmp_path, space, sampler)
 
 
 def test_limits_that_nothing_keeps_end_the_search(tmp_path, space, monkeypatch):
-    monkeypatch.setattr("atom_nas.search.MAX_IDLE_DRAWS", 40)
+    monkeypatch.setattr("atom_nas.search.study.MAX_IDLE_DRAWS", 40)
     evaluate = Recorder()
     search = make_search(tmp_path, space, evaluate, limits=Limits(macs=1))
     assert search.run(5, ignore) == []

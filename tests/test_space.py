@@ -8,7 +8,7 @@ import torch
 
 from atom_nas import plugins
 from atom_nas.errors import UserError
-from atom_nas.space import candidate_name, describe, draw_uniformly, load_space
+from atom_nas.scoring.space import candidate_name, describe, draw_uniformly, load_space
 
 SPACES = sorted(plugins.available("search_spaces"))
 FIVE = """

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.train import (
+from atom_nas.training.fit import (
     DivergenceError,
     Examples,
     Training,

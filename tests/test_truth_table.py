@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from atom_nas import plugins
-from atom_nas.audit import Truth
+from atom_nas.audit.figures import Truth
+from atom_nas.audit.ranking import spearman
+from atom_nas.audit.truth_table import NEEDS, TruthTable
 from atom_nas.errors import UserError
-from atom_nas.ranking import spearman
-from atom_nas.space import candidate_name, load_space
-from atom_nas.truth_table import NEEDS, TruthTable
+from atom_nas.scoring.space import candidate_name, load_space
 
 SHAPE = (3, 32, 32)
 
@@ -30,9 +30,9 @@ def write(path, text):
     return str(path)
 
 
-@pytest.mark.parametrize("name", plugins.available("atom_nas.truths"))
+@pytest.mark.parametrize("name", plugins.available("atom_nas.audit.truths"))
 def test_every_table_knows_candidates_of_its_space(name):
-    module = plugins.load("atom_nas.truths", name, kind="truth", needs=NEEDS)
+    module = plugins.load("atom_nas.audit.truths", name, kind="truth", needs=NEEDS)
     assert module.SPACE in plugins.available("search_spaces")
     with pytest.raises(UserError, match="unknown data set"):
         module.load("no such data set")

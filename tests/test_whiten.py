@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from atom_nas import whiten
-from atom_nas.whiten import ZCA
+from atom_nas.data import whitening as whiten
+from atom_nas.data.whitening import ZCA
 
 SHAPE = (3, 4, 5)
 

@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.zero_cost import NORMS, SCORES, grad_norm, jacob_cov, naswot, score_all, snip, synflow
+from atom_nas.audit.zero_cost import (
+    NORMS,
+    SCORES,
+    grad_norm,
+    jacob_cov,
+    naswot,
+    score_all,
+    snip,
+    synflow,
+)
 from search_spaces import convnet, mobile, nas_bench_201
 
 EVERY_SCORE = pytest.mark.parametrize("score", SCORES.values(), ids=SCORES.keys())

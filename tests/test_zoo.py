@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from atom_nas.distillation.paper_nets import NETS
 from atom_nas.errors import UserError
-from atom_nas.zoo import NETS
 
 
 @pytest.mark.parametrize(

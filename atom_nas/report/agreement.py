@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from atom_nas.audit import MIN_TOP, TOP
-from atom_nas.ranking import top_fraction
+from atom_nas.audit.figures import MIN_TOP, TOP
+from atom_nas.audit.ranking import top_fraction
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.results import Array, Results
 from atom_nas.report.wording import BEST, RHO, decimal, measured, shorten

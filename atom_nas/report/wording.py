@@ -3,7 +3,7 @@
 import json
 import math
 
-from atom_nas.audit import TOP
+from atom_nas.audit.figures import TOP
 from atom_nas.report.audited import Interval
 
 MISSING = "n/a"

@@ -1,0 +1,1 @@
+"""Images: data sets as tensors, their splits, augmentation and whitening."""

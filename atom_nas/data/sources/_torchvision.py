@@ -1,0 +1,54 @@
+"""The data sets of torchvision: from a .npz file, from torchvision's files, or downloaded."""
+
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+
+from atom_nas.data.images import Source
+from atom_nas.data.sources import npz
+from atom_nas.errors import UserError
+
+
+def load(
+    path: Path,
+    *,
+    name: str,
+    dataset: Callable[..., Any],
+    files: str,
+    class_names: tuple[str, ...],
+    flip: bool,
+) -> Source:
+    """Return the train and test splits of `name`, kept under `path`.
+
+    Looked for in this order: `<name>.npz` with the keys of the `npz` plug-in; torchvision's own
+    `files`; the same in the folder `torchvision`, where they are downloaded to. `dataset(root,
+    train=, download=)` returns an object with `data`, (N, H, W) or (N, H, W, C), and `targets`.
+    Raises UserError where the files are damaged, or are absent and the download fails.
+    """
+    archive = path / f"{name}.npz"
+    if archive.is_file():
+        return npz.load(archive, class_names=class_names, flip=flip)
+    reason = ""
+    for root, download in ((path, False), (path / "torchvision", True)):
+        try:
+            train, test = (
+                npz.to_image_set(np.asarray(part.data), np.asarray(part.targets), class_names)
+                for part in (dataset(root, train=t, download=download) for t in (True, False))
+            )
+        except (RuntimeError, OSError, HTTPException) as error:  # absent, or not downloaded
+            reason = shorten(f"{type(error).__name__}: {error}", 320)
+        except Exception as error:  # the readers of damaged files share no base class
+            raise UserError(
+                f"data set {name!r}: the files {files} under {str(root)!r} are damaged "
+                f"({shorten(f'{type(error).__name__}: {error}', 160)}); delete them and try again."
+            ) from error
+        else:
+            return Source(train=train, test=test, flip=flip)
+    raise UserError(
+        f"data set {name!r} is not under {str(path)!r} and its download failed ({reason}); "
+        f"put {archive.name} with MedMNIST's keys, or torchvision's {files}, there."
+    )

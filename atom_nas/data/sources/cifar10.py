@@ -1,0 +1,33 @@
+"""CIFAR-10: 60,000 colour 32x32 photographs of ten classes."""
+
+from pathlib import Path
+
+from torchvision.datasets import CIFAR10
+
+from atom_nas.data.images import Source
+from atom_nas.data.sources import _torchvision
+
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+
+def load(path: Path) -> Source:
+    """Return the 50,000 training and 10,000 test images, kept under `path`."""
+    return _torchvision.load(
+        path,
+        name="cifar10",
+        dataset=CIFAR10,
+        files="cifar-10-batches-py/",
+        class_names=CLASS_NAMES,
+        flip=True,
+    )

@@ -1,0 +1,20 @@
+"""1,797 grey 8x8 images of handwritten digits, embedded in scikit-learn: nothing to download."""
+
+from pathlib import Path
+
+import torch
+from sklearn.datasets import load_digits
+
+from atom_nas.data.images import ImageSet, Source
+
+CLASS_NAMES = tuple("0123456789")
+MAX_GREY = 16
+
+
+def load(path: Path) -> Source:
+    """Return all the digits as training images; `path` is not read."""
+    digits = load_digits()
+    grey = torch.from_numpy(digits.images)[:, None] * (255 / MAX_GREY)
+    labels = torch.from_numpy(digits.target).long()
+    train = ImageSet(pixels=grey.round().to(torch.uint8), labels=labels, class_names=CLASS_NAMES)
+    return Source(train=train, flip=False)

@@ -1,0 +1,123 @@
+"""A folder with one sub-folder a class; its images become squares of one size.
+
+Where the folder has `train` and one or more of `test`, `val`, `validation`, these are the splits,
+each with one sub-folder a class; else all the images are training images. The classes are the
+sub-folders of the training images in alphabetical order; mirrored images are taken to keep them.
+
+The size: of up to 1,000 training images, evenly spaced, the median of the shorter sides, moved to
+the nearest of 8, 16, 28, 32, 48, 64, 96 and 128 pixels (the smaller of two as near). The central
+square of every image is resized to it, bilinear and antialiased. All images are grey if those
+1,000 are, else RGB.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from textwrap import shorten
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from atom_nas.data.images import ImageSet, Source
+from atom_nas.errors import UserError
+
+SIDES = (8, 16, 28, 32, 48, 64, 96, 128)
+MAX_SAMPLED = 1_000
+
+
+def load(path: Path) -> Source:
+    """Read every image under the folder `path`.
+
+    Raises UserError for fewer than two classes, a class without images, a class that only a
+    held-out split has, and an unreadable image.
+    """
+    roots = {"train": path}
+    if (path / "train").is_dir():
+        others = {
+            "test": path / "test",
+            "validation": path / ("val" if (path / "val").is_dir() else "validation"),
+        }
+        present = {split: root for split, root in others.items() if root.is_dir()}
+        roots = {"train": path / "train", **present} if present else roots
+    files = {split: _files_by_class(root) for split, root in roots.items()}
+    names = tuple(files["train"])
+    if len(names) < 2:
+        raise UserError(
+            f"folder {str(roots['train'])!r} has {len(names)} class folder(s) {names}; "
+            "at least 2 are needed, one sub-folder a class."
+        )
+    for split, classes in files.items():
+        if strangers := [name for name in classes if name not in names]:
+            raise UserError(
+                f"folder {str(roots[split] / strangers[0])!r} is of a class that has no folder "
+                f"in {str(roots['train'])!r}; its classes are {shorten(', '.join(names), 160)}."
+            )
+    side, mode = _common_format([file for group in files["train"].values() for file in group])
+    sets = {split: _read(classes, names, side, mode) for split, classes in files.items()}
+    return Source(train=sets["train"], validation=sets.get("validation"), test=sets.get("test"))
+
+
+def _files_by_class(root: Path) -> dict[str, list[Path]]:
+    if not root.is_dir():
+        raise UserError(f"folder {str(root)!r} does not exist; give one with a sub-folder a class.")
+    folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+    found = {folder.name: _image_files(folder) for folder in folders}
+    for folder in folders:
+        if not found[folder.name]:
+            raise UserError(
+                f"class folder {str(folder)!r} has no image; fill or delete it "
+                f"(images end in {', '.join(IMG_EXTENSIONS)})."
+            )
+    return found
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in IMG_EXTENSIONS and not file.name.startswith(".")
+    )
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(file) as image:
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"its mode is {image.mode}, 8 bits a channel are needed")
+            yield image
+    except Exception as error:  # Pillow's decoders share no base class
+        raise UserError(
+            f"image file {str(file)!r} cannot be read "
+            f"({shorten(f'{type(error).__name__}: {error}', 160)}); replace or delete it."
+        ) from error
+
+
+def _common_format(files: list[Path]) -> tuple[int, str]:
+    shorter, modes = [], set()
+    for file in files[:: -(-len(files) // MAX_SAMPLED)]:
+        with _opened(file) as image:
+            shorter.append(min(image.size))
+            modes.add(image.mode)
+    middle = median(shorter)
+    return min(SIDES, key=lambda side: abs(side - middle)), "L" if modes == {"L"} else "RGB"
+
+
+def _read(classes: dict[str, list[Path]], names: tuple[str, ...], side: int, mode: str) -> ImageSet:
+    files = [file for group in classes.values() for file in group]
+    labels = [names.index(name) for name, group in classes.items() for _ in group]
+    pixels = torch.empty(len(files), len(mode), side, side, dtype=torch.uint8)
+    channels_last = pixels.permute(0, 2, 3, 1).numpy()
+
+    def fill(i: int) -> None:
+        with _opened(files[i]) as image:
+            square = ImageOps.fit(image.convert(mode), (side, side), Image.Resampling.BILINEAR)
+            channels_last[i] = np.asarray(square).reshape(side, side, -1)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(fill, range(len(files))))
+    return ImageSet(pixels=pixels, labels=torch.tensor(labels), class_names=names)

@@ -1,0 +1,1 @@
+"""A data set condensed to a few images a class: ATOM, its family, and coresets."""

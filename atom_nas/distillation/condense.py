@@ -1,0 +1,195 @@
+"""A data set condensed by name, `<method>_ipc<N>`: made once, found again by its digest."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from atom_nas import plugins
+from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.data.whitening import ZCA
+from atom_nas.distillation.matching import Matching, distill
+from atom_nas.distillation.proxy import Proxy, load_proxy, save_preview, save_proxy
+from atom_nas.distillation.recipes import Recipe
+from atom_nas.errors import UserError
+from atom_nas.storage import derive_seed, digest
+from atom_nas.training.devices import peak_memory
+
+LOSS_SECONDS, PREVIEW_SECONDS = 1.0, 20.0
+
+
+def parse_name(name: str) -> tuple[str, int]:
+    """Return (method, images per class) of the proxy `name`, as in atom_ipc50.
+
+    Raises UserError where it is no such name or there is no such method.
+    """
+    match = re.fullmatch(r"(.+)_ipc([1-9]\d*)", name)
+    if not match:
+        raise UserError(
+            f"proxy {name!r} is not <method>_ipc<images per class>, as in atom_ipc50; "
+            f"methods: {', '.join(sorted(plugins.available('atom_nas.distillation.methods')))}."
+        )
+    load_method(match[1])
+    return match[1], int(match[2])
+
+
+def load_method(method: str) -> ModuleType:
+    """Return the module of `method`, which defines `describe` or `select`."""
+    module = plugins.load("atom_nas.distillation.methods", method, kind="proxy method", needs=())
+    if not hasattr(module, "describe") and not hasattr(module, "select"):
+        raise UserError(f"proxy method {method!r} defines neither describe nor select.")
+    return module
+
+
+def is_distilled(method: str) -> bool:
+    """Say whether `method` distils images, rather than selecting real ones."""
+    return hasattr(load_method(method), "describe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condensation:
+    """What is to be made: the images that a method condenses a training split to."""
+
+    dataset: Dataset
+    method: str
+    images_per_class: int
+    seed: int
+    recipe: Recipe | None
+    """The settings of a method that distils, None for one that selects."""
+
+    def __post_init__(self) -> None:
+        assert is_distilled(self.method) == (self.recipe is not None)
+        train = self.dataset.train
+        for name, indices in zip(train.class_names, train.class_indices(), strict=True):
+            if len(indices) < self.images_per_class:
+                raise UserError(
+                    f"{self.images_per_class} images per class were asked for, but class {name!r} "
+                    f"of {self.dataset.name} has {len(indices)} training images; "
+                    f"take at most {min(map(len, train.class_indices()))}."
+                )
+
+    @property
+    def name(self) -> str:
+        """`<method>_ipc<N>`."""
+        return f"{Path(self.method).stem}_ipc{self.images_per_class}"
+
+    @cached_property
+    def identity(self) -> dict[str, object]:
+        """Everything that the images depend on, as the manifest states it."""
+        return {
+            "proxy": self.name,
+            "method": self.method,
+            "method_digest": plugins.source_digest(load_method(self.method)),
+            "images_per_class": self.images_per_class,
+            "recipe": asdict(self.recipe) if self.recipe else None,
+            "dataset": self.dataset.name,
+            "train_digest": self.dataset.train.digest,
+            "seed": self.seed,
+        }
+
+    def folder(self, store: Path) -> Path:
+        """Return where in `store` the proxy lies: its name and the start of its digest."""
+        return store / f"{self.name}-{digest(self.identity)[:10]}"
+
+
+def condense(job: Condensation, folder: Path, device: torch.device) -> Proxy:
+    """Return the proxy in `folder`, made there by `job` unless it is there already.
+
+    Raises UserError where `folder` holds a proxy made otherwise.
+    """
+    found = load_proxy(folder)
+    if found is not None:
+        changed = [key for key, value in job.identity.items() if found.manifest.get(key) != value]
+        if changed:
+            raise UserError(
+                f"{folder} holds a proxy made with another {' and '.join(changed)}; "
+                "use another folder."
+            )
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    if job.recipe:
+        pixels, seconds = _distil(job, job.recipe, folder, device)
+        labels = torch.arange(job.dataset.num_classes).repeat_interleave(job.images_per_class)
+        images = ImageSet(pixels=pixels, labels=labels, class_names=job.dataset.train.class_names)
+    else:
+        indices = load_method(job.method).select(
+            job.dataset.train, job.images_per_class, seed=job.seed, device=device
+        )
+        images = job.dataset.train.select(indices)
+        seconds = time.perf_counter() - start
+    manifest = {
+        **job.identity,
+        "digest": digest(job.identity),
+        "device": str(device),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(device),
+        "versions": {name: version(name) for name in ("atom_nas", "torch", "torchvision")},
+    }
+    proxy = Proxy(images=images, manifest=manifest)
+    save_proxy(proxy, folder)
+    _checkpoint(folder).unlink(missing_ok=True)
+    return proxy
+
+
+def _checkpoint(folder: Path) -> Path:
+    return folder / "checkpoint.safetensors"
+
+
+def _distil(
+    job: Condensation, recipe: Recipe, folder: Path, device: torch.device
+) -> tuple[Tensor, float]:
+    """Return the distilled pixels at 0..1 (K * M, C, H, W) on the CPU, and the seconds."""
+    train = job.dataset.train
+    real = job.dataset.normalization(train.pixels.to(device))
+    zca = ZCA.fit(real) if recipe.whiten else None
+    matching = Matching(
+        real=zca(real) if zca else real,
+        class_indices=train.class_indices(),
+        describe=load_method(job.method).describe,
+        recipe=recipe,
+        seed=derive_seed(job.seed, "distil"),
+    )
+
+    def to_pixels(images: Tensor) -> Tensor:
+        return job.dataset.normalization.invert(zca.invert(images) if zca else images).cpu()
+
+    def draw_preview(images: Tensor) -> None:
+        save_preview(to_pixels(images), train.num_classes, folder / "preview.png")
+
+    with tqdm(total=recipe.steps, desc=job.name, unit="step", mininterval=1.0) as bar:
+        images, seconds = distill(
+            matching,
+            job.images_per_class,
+            checkpoint=_checkpoint(folder),
+            watch=_watcher(bar, draw_preview),
+        )
+    return to_pixels(images), seconds
+
+
+def _watcher(
+    bar: "tqdm[None]", draw_preview: Callable[[Tensor], None]
+) -> Callable[[int, Tensor, Tensor], None]:
+    """Return what moves `bar` at every step, and now and then shows the loss and the images."""
+    shown = drawn = time.perf_counter()
+
+    def watch(step: int, loss: Tensor, images: Tensor) -> None:
+        nonlocal shown, drawn
+        now = time.perf_counter()
+        if now - shown > LOSS_SECONDS:
+            bar.set_postfix(loss=f"{loss.item():.3g}", refresh=False)
+            shown = now
+        if now - drawn > PREVIEW_SECONDS:
+            draw_preview(images)
+            drawn = now
+        bar.update(step - bar.n)
+
+    return watch

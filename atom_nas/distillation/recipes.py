@@ -1,0 +1,109 @@
+"""How to distil: every setting of a distillation, and the published settings by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from atom_nas.data.images import Dataset
+from atom_nas.errors import UserError, unknown
+from atom_nas.training.convnet import NORMS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The settings of a matching distillation; `paper` and `released` make them for a data set."""
+
+    steps: int
+    """Updates of the synthetic images, each with a fresh random net."""
+    learning_rate: float
+    """Of the synthetic pixels, SGD."""
+    momentum: float = 0.5
+    real_batch: int = 64
+    """Real images of each class a step."""
+    spatial_power: float = 4
+    """p_s, the power to which features are raised in the spatial attention."""
+    channel_power: float = 4
+    """p_c, the same in the channel attention."""
+    embedding_weight: float = 0.01
+    """lambda, the weight of the embedding means beside the attention."""
+    loss_scale: float = 100.0
+    """The factor on the whole loss; with SGD it multiplies the learning rate."""
+    width: int = 128
+    depth: int = 3
+    norm: str = "instance"
+    whiten: bool = False
+    """Match in ZCA-whitened space."""
+    flip: bool = True
+    """Let the augmentation mirror images."""
+
+    def __post_init__(self) -> None:
+        positive = ("steps", "learning_rate", "real_batch", "loss_scale", "width", "depth")
+        for name in (*positive, "spatial_power", "channel_power"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 0 <= self.momentum < 1 or self.embedding_weight < 0:
+            raise ValueError("momentum must be in [0, 1) and embedding_weight at least 0")
+        if self.norm not in NORMS:
+            raise ValueError(f"norm is {self.norm!r}; allowed: {', '.join(NORMS)}")
+
+
+def paper(dataset: Dataset, images_per_class: int) -> Recipe:
+    """Return the settings of DataDAM's paper, which ATOM keeps (arXiv 2405.01373, section 4.1).
+
+    The papers do not state `loss_scale`; 100 is what makes their learning rates move the images.
+    """
+    is_large = min(dataset.image_shape[1:]) >= 64
+    return Recipe(
+        steps=8_000,
+        learning_rate=10.0 if images_per_class > 50 else 1.0,
+        embedding_weight=0.02 if is_large else 0.01,
+        depth=4 if is_large else 3,
+        whiten=dataset.name in ("cifar10", "cifar100"),
+        flip=dataset.flip,
+    )
+
+
+def released(dataset: Dataset, images_per_class: int) -> Recipe:
+    """Return the settings of DataDAM's released code, which departs from the paper's table."""
+    table = paper(dataset, images_per_class)
+    return Recipe(
+        steps=20_000,
+        learning_rate=table.learning_rate,
+        spatial_power=1,
+        channel_power=1,
+        embedding_weight=table.embedding_weight,
+        depth=table.depth,
+        norm="batch",
+        whiten=table.whiten,
+        flip=table.flip,
+    )
+
+
+RECIPES: dict[str, Callable[[Dataset, int], Recipe]] = {"paper": paper, "released": released}
+
+
+def adjust(recipe: Recipe, text: str) -> Recipe:
+    """Return `recipe` with the settings in `text`, as in loss_scale=10,norm=batch.
+
+    Raises UserError where there is no such setting, or it cannot have that value.
+    """
+    types = {field.name: field.type for field in fields(Recipe)}
+    changes: dict[str, Any] = {}
+    for pair in filter(None, text.split(",")):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if name not in types:
+            raise unknown("setting of a recipe", name, types)
+        try:
+            changes[name] = _SWITCH[value] if types[name] is bool else types[name](value)  # type: ignore[operator]
+        except (ValueError, KeyError) as error:
+            kind = getattr(types[name], "__name__", "")
+            raise UserError(
+                f"the recipe's {name} is {value!r}; it must be of type {kind}."
+            ) from error
+    try:
+        return replace(recipe, **changes)
+    except ValueError as error:
+        raise UserError(f"the recipe cannot be so: {error}.") from error
+
+
+_SWITCH = {"true": True, "false": False}

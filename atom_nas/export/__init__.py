@@ -1,0 +1,1 @@
+"""Trained nets as folders that work without this package."""

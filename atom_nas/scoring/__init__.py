@@ -1,0 +1,1 @@
+"""Candidates of a search space, and how they score on a proxy."""

@@ -1,0 +1,37 @@
+"""candidates.csv: what a search tried, one row a trial."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from atom_nas.scoring.space import Space
+from atom_nas.search.study import Candidate
+from atom_nas.storage import write_csv
+
+
+def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) -> None:
+    """Write one row a trial, in order: what was tried, and how it did."""
+    columns = [field.name for field in fields(space.module.Architecture)]
+    header = [
+        *("candidate", "state", *columns, "objective", "proxy_accuracy"),
+        *("num_params", "macs", "seconds", "uniform", "reason"),
+    ]
+    rows = []
+    for candidate in candidates:
+        values = asdict(candidate.architecture) if candidate.architecture else {}
+        cost = candidate.cost
+        rows.append(
+            [
+                candidate.name,
+                "FAIL" if candidate.accuracy is None else "COMPLETE",
+                *(values.get(column, "") for column in columns),
+                candidate.objective,
+                candidate.accuracy,
+                cost and cost.num_params,
+                cost and cost.macs,
+                candidate.seconds,
+                int(candidate.is_uniform),
+                candidate.reason,
+            ]
+        )
+    write_csv(path, header, rows)

@@ -1,0 +1,174 @@
+"""Train one net on images in memory, and score it."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from atom_nas.training.devices import autocast, memory_format
+
+EVALUATION_BATCH = 500
+
+
+class DivergenceError(RuntimeError):
+    """The training loss is not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """SGD with Nesterov momentum on a one-cycle learning rate, images shifted and mirrored."""
+
+    epochs: float
+    """Passes over the training images; the last may be a part of one."""
+    flip: bool
+    """Mirror half of the images."""
+    stop: float = 1.0
+    """End after this share of the schedule, the learning rate as it is then."""
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    """The peak of the one-cycle schedule."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this L2 norm."""
+    shift: float = 0.125
+    """Images move by up to this share of their side, zero-padded."""
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or self.batch_size < 1 or self.learning_rate <= 0:
+            raise ValueError(f"epochs, batch_size and learning_rate must be positive: {self}")
+        if not 0 < self.stop <= 1:
+            raise ValueError(f"stop is {self.stop}; it must be above 0 and at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How well a net classifies, and how it learnt to."""
+
+    accuracy: float
+    """A fraction."""
+    loss: float
+    """Cross-entropy in nats, as the next."""
+    seconds: float = 0.0
+    """Of the training."""
+    curve: tuple[float, ...] = ()
+    """The mean training loss of each epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Normalised images (N, C, H, W) float32 with labels (N,) int64, on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same examples on `device`."""
+        return type(self)(images=self.images.to(device), labels=self.labels.to(device))
+
+
+def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) -> tuple[float, ...]:
+    """Train `net` in place on `examples`, shuffled every epoch; return each epoch's mean loss.
+
+    The order and the augmentation depend on `seed` alone. Raises DivergenceError when a loss is not
+    finite.
+    """
+    device = examples.images.device
+    layout = memory_format(net, device)
+    net = net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
+    generator = torch.Generator(device).manual_seed(seed)
+    num_images = len(examples.labels)
+    steps = training.epochs * -(-num_images // training.batch_size)
+    remaining = max(1, round(steps * training.stop))
+    optimizer = torch.optim.SGD(
+        net.parameters(),
+        lr=training.learning_rate,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        nesterov=True,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=training.learning_rate,
+        total_steps=max(2, round(steps)),
+        cycle_momentum=False,
+    )
+    curve = []
+    while remaining:
+        order = torch.randperm(num_images, generator=generator, device=device)
+        total = torch.zeros((), device=device)
+        batches = order.split(training.batch_size)[:remaining]
+        for batch in batches:
+            images = shift_and_flip(examples.images[batch], training, generator)
+            with autocast(device):
+                logits = net(images.contiguous(memory_format=layout))
+            loss = F.cross_entropy(logits.float(), examples.labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), training.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            total += loss.detach()
+        if not torch.isfinite(total):
+            raise DivergenceError("the training loss is not finite")
+        remaining -= len(batches)
+        curve.append(total.item() / len(batches))
+    return tuple(curve)
+
+
+def shift_and_flip(images: Tensor, training: Training, generator: torch.Generator) -> Tensor:
+    """Move each of `images` (B, C, H, W) by its own whole-pixel shift and mirror half of them."""
+    batch, _, height, width = images.shape
+    device = images.device
+
+    def positions(side: int, mirror: bool) -> Tensor:
+        reach = round(training.shift * side)
+        offset = torch.randint(0, 2 * reach + 1, (batch, 1), generator=generator, device=device)
+        index = offset + torch.arange(side, device=device)
+        if mirror:
+            flipped = torch.rand((batch, 1), generator=generator, device=device) < 0.5
+            index = torch.where(flipped, index.flip(1), index)
+        return index
+
+    pad_y, pad_x = round(training.shift * height), round(training.shift * width)
+    padded = F.pad(images, (pad_x, pad_x, pad_y, pad_y))
+    rows, columns = positions(height, False), positions(width, training.flip)
+    image = torch.arange(batch, device=device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )
+
+
+@torch.inference_mode()
+def evaluate(net: nn.Module, examples: Examples) -> Score:
+    """Score `net` on `examples`."""
+    device = examples.images.device
+    layout = memory_format(net, device)
+    net.eval()
+    hits, loss = torch.zeros((), device=device), torch.zeros((), device=device)
+    for images, labels in zip(
+        examples.images.split(EVALUATION_BATCH),
+        examples.labels.split(EVALUATION_BATCH),
+        strict=True,
+    ):
+        with autocast(device):
+            logits = net(images.contiguous(memory_format=layout)).float()
+        hits += (logits.argmax(1) == labels).sum()
+        loss += F.cross_entropy(logits, labels, reduction="sum")
+    if not torch.isfinite(loss):
+        raise DivergenceError("the validation loss is not finite")
+    count = len(examples.labels)
+    return Score(accuracy=hits.item() / count, loss=loss.item() / count)
+
+
+def fit_and_score(
+    net: nn.Module, train: Examples, held_out: Examples, training: Training, *, seed: int
+) -> Score:
+    """Train `net` on `train` and score it on `held_out`."""
+    start = time.perf_counter()
+    curve = fit(net, train, training, seed=seed)
+    seconds = time.perf_counter() - start
+    return replace(evaluate(net, held_out), seconds=seconds, curve=curve)
