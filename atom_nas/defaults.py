@@ -1,4 +1,4 @@
-"""How long things take by default: what options leave open, decided by the device."""
+"""What options leave open: how long things take, decided by the device and the data."""
 
 from dataclasses import replace
 
@@ -8,12 +8,18 @@ from atom_nas.data.images import Dataset
 from atom_nas.distillation.condense import Condensation, is_distilled, parse_name
 from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.options import DistillOptions, Options
+from atom_nas.training.fit import Training
 
 SMALL_STEPS = 300
 """Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
 
-EPOCHS, SMALL_EPOCHS = (30, 30), (6, 5)
-"""Default epochs of a candidate on (proxy, full data), with a GPU and without."""
+CANDIDATE_STEPS = 240
+"""Default steps of a candidate on a proxy: 30 epochs of 500 images (docs/audit.md), whatever the
+size of the proxy."""
+
+FULL_EPOCHS, SMALL_FULL_EPOCHS = 30, 5
+"""Default epochs of a candidate on the full data with a GPU and without, at least the steps of one
+on a proxy; `lengths` then doubles what is too short."""
 
 
 def condensation(options: DistillOptions, dataset: Dataset, device: torch.device) -> Condensation:
@@ -34,7 +40,22 @@ def condensation(options: DistillOptions, dataset: Dataset, device: torch.device
     )
 
 
-def epochs(options: Options, device: torch.device) -> tuple[int, int]:
-    """Return the epochs of a candidate on the proxy and on the full data."""
-    on_proxy, on_full = EPOCHS if device.type == "cuda" else SMALL_EPOCHS
-    return options.proxy_epochs or on_proxy, options.full_epochs or on_full
+def proxy_training(options: Options, dataset: Dataset) -> Training:
+    """Return how a candidate is trained on a proxy."""
+    training = Training(steps=options.proxy_steps or CANDIDATE_STEPS, flip=dataset.flip)
+    if options.proxy_epochs:
+        num_images = parse_name(options.proxy)[1] * dataset.num_classes
+        training = replace(training, steps=training.steps_in(options.proxy_epochs, num_images))
+    return training
+
+
+def full_training(options: Options, dataset: Dataset, device: torch.device) -> Training:
+    """Return how a candidate is trained on the full data."""
+    training = Training(steps=options.full_steps or CANDIDATE_STEPS, flip=dataset.flip)
+    num_images = len(dataset.train)
+    if options.full_epochs:
+        return replace(training, steps=training.steps_in(options.full_epochs, num_images))
+    if options.full_steps:
+        return training
+    epochs = FULL_EPOCHS if device.type == "cuda" else SMALL_FULL_EPOCHS
+    return replace(training, steps=max(training.steps, training.steps_in(epochs, num_images)))

@@ -12,7 +12,7 @@ from atom_nas.audit.rivals import AGAINST
 from atom_nas.distillation.condense import parse_name
 from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
-from atom_nas.scoring.scorer import DEFAULT_MEASURE, MEASURES
+from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.samplers import SAMPLERS
 
 CACHE = Path("~/.cache/atom_nas")
@@ -68,10 +68,15 @@ class Options(DistillOptions):
     """No candidate has more parameters."""
     max_macs: int | None = None
     """No candidate has more multiply-adds an image."""
+    proxy_steps: int | None = None
+    """Steps (batches of 64) of a candidate on a proxy; default 240, more where it learns nothing."""
     proxy_epochs: int | None = None
-    """Epochs of a candidate on the proxy; default 30 on CUDA, 6 elsewhere."""
+    """The same in epochs of the proxy."""
+    full_steps: int | None = None
+    """Steps of a candidate on the full data; default 30 epochs on CUDA, 5 elsewhere, more where the
+    validation loss still falls."""
     full_epochs: int | None = None
-    """Epochs of a candidate on the full data; default 30 on CUDA, 5 elsewhere."""
+    """The same in epochs of the full data."""
     audit_size: Annotated[int, tyro.conf.arg(aliases=["--n"])] = 30
     """Uniformly drawn candidates whose ranking by the proxy is compared with the truth."""
     against: str = "free"
@@ -98,11 +103,16 @@ class Options(DistillOptions):
         super().__post_init__()
         for kind, name, known in (
             ("sampler", self.sampler, SAMPLERS),
-            ("objective", self.objective, (*MEASURES, "combined")),
+            ("objective", self.objective, OBJECTIVES),
             ("set of rivals", self.against, AGAINST),
         ):
             if name not in known:
                 raise unknown(kind, name, known)
+        for given in ("proxy", "full"):
+            if getattr(self, f"{given}_steps") and getattr(self, f"{given}_epochs"):
+                raise UserError(
+                    f"--{given}-steps and --{given}-epochs were both given; give one of them."
+                )
         if self.until_width is not None and not 0.01 <= self.until_width <= 2:
             raise UserError(f"--until-width is {self.until_width:g}; it must be from 0.01 to 2.")
         parse_settings(self.shrink)

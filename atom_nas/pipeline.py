@@ -1,6 +1,5 @@
 """The stages of a run in order: each takes what the run folder holds, and makes the rest."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,28 +11,32 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from atom_nas.audit.auditor import Confirmation, TruthSource
+from atom_nas.audit.auditor import Auditor
 from atom_nas.audit.free_scores import FreeScores
+from atom_nas.audit.record import Audit
+from atom_nas.audit.rivals import Rivals
 from atom_nas.audit.sampling import draw_sample
-from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.images import Dataset
 from atom_nas.data.sources import open_dataset
-from atom_nas.defaults import condensation, epochs
+from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.distillation.condense import condense, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
-from atom_nas.export.folder import Trained, export_model
+from atom_nas.exporting import export_best
+from atom_nas.lengths import LOOKED_AT, Lengths
 from atom_nas.options import Options, parse_settings
 from atom_nas.report import write_report
-from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.scorer import DEFAULT_MEASURE, Scorer
+from atom_nas.scoring.objective import OBJECTIVES, Objective
+from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import Space, load_space
-from atom_nas.search.study import Candidate, Limits, Search
+from atom_nas.search.candidate import Candidate, Limits
+from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
-from atom_nas.storage import open_run, write_json
+from atom_nas.storage import derive_seed, digest, open_run, write_json
 from atom_nas.training.devices import resolve_device
-from atom_nas.training.fit import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,40 +49,32 @@ class Pipeline:
     dataset: Dataset
     space: Space
     scores: ProxyScores
-    training: Training
-    """Of a candidate on a proxy."""
-    full_epochs: int
+    lengths: Lengths
     trained: TrainedTruth
     """Full-data trainings: of what is exported, and of the audit where it takes no table."""
-    truth: TruthSource
-    """What the audit takes: `trained`, or a table."""
+    table: TruthTable | None
+    """Where the audit takes its truth from, if not from `trained`."""
 
     def condense(self, name: str, number: int = 0) -> Proxy:
-        """Return the proxy called `name` with the run's seed plus `number`, condensed once."""
-        options = replace(self.options, proxy=name, seed=self.options.seed + number)
+        """Return the proxy called `name`, condensed once; `number` proxies come before it."""
+        seed = derive_seed(self.options.seed, "proxy", number) if number else self.options.seed
+        options = replace(self.options, proxy=name, seed=seed)
         job = condensation(options, self.dataset, self.device)
         return condense(job, job.folder(self.folder / "proxies"), self.device)
 
     def search(self) -> list[Candidate]:
         """Return the candidates of the study, `options.trials` of them; write candidates.csv.
 
-        Where the objective is the combined estimator, that is fitted on an audited sample first.
+        The first few show whether anything is learnt from the proxy. An objective that needs the
+        audit has its sample audited first.
         """
-        scorer, name = self._scorer(), self.options.proxy
-        predict = None
-        if self.options.objective == "combined":
-            sample = list(islice(self._audited(), self.options.audit_size))
-            predict = self._confirmation().fit_model(sample)
-
-        def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
-            scores = scorer.score(name, architecture, seed=seed)
-            own = float(scorer.summarize(name, [scores]).scores[0])
-            objective = predict(architecture, scores) if predict else own
-            accuracy = fmean(score.accuracy for score in scores)
-            return objective, accuracy, sum(score.seconds for score in scores)
-
-        scorer.proxies(name)
-        search = self._study(evaluate)
+        self._say(
+            self.lengths.look(
+                self.options.proxy,
+                self._first_accuracies,
+                self.dataset.validation.labels,
+            )
+        )
         with tqdm(total=self.options.trials, desc="search", unit="trial") as bar:
 
             def watch(candidates: list[Candidate]) -> None:
@@ -88,7 +83,7 @@ class Pipeline:
                 bar.update(len(candidates) - bar.n)
                 write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
-            candidates = search.run(self.options.trials, watch)
+            candidates = self._study().run(self.options.trials, watch)
         if all(candidate.accuracy is None for candidate in candidates):
             reason = candidates[0].reason if candidates else "nothing within the limits was drawn"
             raise UserError(
@@ -97,65 +92,40 @@ class Pipeline:
             )
         return candidates
 
-    def found(self) -> list[Candidate]:
-        """Return the candidates of the search so far, none where there was no search."""
-        if not self._journal.exists():
-            return []
-        return self._study(lambda *_: (0.0, 0.0, 0.0)).run(0, lambda candidates: None)
-
-    def audit(self) -> dict[str, Any]:
+    def audit(self) -> Audit:
         """Judge the proxy on a uniform sample of candidates; write audit.csv and audit.json.
 
         With `options.until_width` the sample grows by 10 until the interval of Spearman is
         narrower, or the space is used up.
         """
-        confirmation, width = self._confirmation(), self.options.until_width
         stream = self._audited()
         sample = list(islice(stream, self.options.audit_size))
+        self._say(
+            self.lengths.look(
+                self.options.proxy,
+                lambda: self._accuracies_of(sample[:LOOKED_AT]),
+                self.dataset.validation.labels,
+            )
+        )
+        auditor, width = self._auditor(), self.options.until_width
         while True:
-            figures = confirmation.judge(sample)
-            rho = figures["spearman"]
-            found = rho["high"] - rho["low"]
+            audit = auditor.audit(sample)
+            found = audit.proxy.spearman.high - audit.proxy.spearman.low
             if width is None or found < width or not (more := list(islice(stream, 10))):
-                return figures
+                return audit
             tqdm.write(f"n = {len(sample)}: the interval is {found:.2f} wide; {len(more)} more.")
             sample += more
 
     def export(self, candidates: list[Candidate]) -> list[Path]:
-        """Train the best `options.top_k` on the full data and export them; return the folders."""
-        folders = []
-        for rank, best in enumerate(
-            tqdm(self.best(candidates), "export", unit="candidate"), start=1
-        ):
-            measured = self.trained.measure(best.architecture, seed=best.seed)
-            (accuracy,) = measured.accuracies
-            if math.isnan(accuracy):
-                reason = self.trained.failure(best.architecture)
-                tqdm.write(f"{best.name} is not exported, its full-data training failed: {reason}")
-                continue
-            trained = Trained(
-                space_source=self.space.source,
-                architecture=best.architecture,
-                net=self.trained.trained_net(best.architecture),
-                image_shape=self.dataset.image_shape,
-                class_names=self.dataset.train.class_names,
-                normalization=self.dataset.normalization,
-            )
-            assert best.cost is not None
-            metrics = {
-                "candidate": best.name,
-                "dataset": self.dataset.name,
-                "proxy": self.options.proxy,
-                "proxy_accuracy": best.accuracy,
-                "test_accuracy": accuracy,
-                "num_params": best.cost.num_params,
-                "macs": best.cost.macs,
-                "full_seconds": measured.seconds,
-                "seed": best.seed,
-            }
-            folder = self.folder / "export" / f"{rank}-{best.name}"
-            folders.append(export_model(trained, folder, metrics=metrics))
-        return folders
+        """Train the best `options.top_k` on the full data and export them, the best first."""
+        return export_best(
+            self.best(candidates),
+            self._trained(),
+            folder=self.folder / "export",
+            space=self.space,
+            dataset=self.dataset,
+            proxy=self.options.proxy,
+        )
 
     def best(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return the `options.top_k` best by the objective; of equals the smaller."""
@@ -172,39 +142,73 @@ class Pipeline:
         return write_report(self.folder)
 
     @property
+    def _objective(self) -> Objective:
+        return OBJECTIVES[self.options.objective]
+
+    @property
     def _journal(self) -> Path:
         return self.folder / "study.journal"
 
-    def _study(self, evaluate: Callable[[Any, int], tuple[float, float, float]]) -> Search:
+    @property
+    def _limits(self) -> Limits:
+        return Limits(num_params=self.options.max_params, macs=self.options.max_macs)
+
+    def _study(self) -> Search:
+        """Return the search by the objective and the training of now."""
+        options, scorer, name = self.options, self._scorer(), self.options.proxy
+        predict = None
+        goes_by = {
+            "objective": self._objective,
+            "proxies": [proxy.digest for proxy in scorer.proxies(name)],
+            "training": self.lengths.proxy,
+        }
+        if self._objective.needs_audit:
+            sample = list(islice(self._audited(), options.audit_size))
+            predict = self._auditor().fit_model(sample)
+            goes_by |= {
+                "audit": [options.audit_size, options.truth, options.truth_seeds],
+                "full_training": self.lengths.full,
+            }
+
+        def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
+            outcomes = scorer.outcomes(name, architecture, seed=seed)
+            objective = predict(architecture, outcomes) if predict else scorer.score(outcomes)
+            accuracy = fmean(outcome.accuracy for outcome in outcomes)
+            return objective, accuracy, sum(outcome.seconds for outcome in outcomes)
+
         return Search(
             journal=self._journal,
             space=self.space,
             evaluate=evaluate,
-            limits=self._limits(),
-            sampler=self.options.sampler,
-            num_uniform=self.options.num_uniform,
-            seed=self.options.seed,
+            goes_by=digest(goes_by),
+            limits=self._limits,
+            sampler=options.sampler,
+            num_uniform=options.num_uniform,
+            seed=options.seed,
         )
 
-    def _limits(self) -> Limits:
-        return Limits(num_params=self.options.max_params, macs=self.options.max_macs)
-
     def _scorer(self) -> Scorer:
-        objective = self.options.objective
         return Scorer(
             table=self.scores,
             condense=self.condense,
             num_seeds=self.options.proxy_seeds,
-            measure=DEFAULT_MEASURE if objective == "combined" else objective,
+            training=self.lengths.proxy,
+            measure=self._objective.measure,
         )
 
-    def _confirmation(self) -> Confirmation:
-        options = self.options
-        return Confirmation(
+    def _trained(self) -> TrainedTruth:
+        """Return the full-data trainings, at a length that suffices."""
+        self.lengths.settle(self.trained, lambda: list(islice(self._audited(), LOOKED_AT)))
+        return self.trained
+
+    def _auditor(self) -> Auditor:
+        options, scorer = self.options, self._scorer()
+        truth: TruthSource = self.table or self._trained()
+        return Auditor(
             folder=self.folder,
-            dataset=self.dataset,
+            dataset=self.dataset.name,
             space=self.space.name,
-            scorer=self._scorer(),
+            scorer=scorer,
             free=FreeScores(
                 self.folder / "free.csv",
                 space=self.space,
@@ -212,13 +216,18 @@ class Pipeline:
                 seed=options.seed,
                 device=self.device,
             ),
-            truth=self.truth,
+            rivals=Rivals(
+                scorer=scorer,
+                dataset=self.dataset,
+                proxy=options.proxy,
+                images_per_class=parse_name(options.proxy)[1],
+                against=options.against,
+                full_steps=self.lengths.full.steps,
+                fixed_in=self.folder / "equal_cost.json",
+            ),
+            truth=truth,
             trainings=options.truth_seeds,
             proxy=options.proxy,
-            images_per_class=parse_name(options.proxy)[1],
-            against=options.against,
-            training=self.training,
-            full_epochs=self.full_epochs,
             seed=options.seed,
             width=options.until_width,
         )
@@ -228,14 +237,38 @@ class Pipeline:
 
         The uniform draws of a search come first, unless it needed the audit before it began.
         """
-        found = self.found() if self.options.objective != "combined" else []
+        needs_audit = self._objective.needs_audit
+        found = [] if needs_audit else read_candidates(self._journal, self.space)
         uniform = [each for each in found if each.is_uniform and each.cost is not None]
         return draw_sample(
             self.space,
             [(candidate.architecture, candidate.seed) for candidate in uniform],
-            is_allowed=self._limits().allow,
+            is_allowed=self._limits.allow,
             seed=self.options.seed,
         )
+
+    def _first_accuracies(self) -> list[float]:
+        """Return the accuracies of the first candidates of the search, or of the audit it needs."""
+        if self._objective.needs_audit:
+            return self._accuracies_of(list(islice(self._audited(), LOOKED_AT)))
+        count = min(LOOKED_AT, self.options.trials)
+        found = self._study().run(count, lambda candidates: None)[:count]
+        return [each.accuracy for each in found if each.accuracy is not None]
+
+    def _accuracies_of(self, sample: Sample) -> list[float]:
+        """Return the accuracies of those of `sample` that can be trained, one condensation each."""
+        scorer, found = replace(self._scorer(), num_seeds=1), []
+        for architecture, seed in sample:
+            try:
+                outcomes = scorer.outcomes(self.options.proxy, architecture, seed=seed)
+            except CandidateError:
+                continue
+            found.append(outcomes[0].accuracy)
+        return found
+
+    def _say(self, line: str) -> None:
+        if line:
+            tqdm.write(line)
 
 
 @contextmanager
@@ -252,42 +285,40 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     table = None
     if options.truth != "training":
         table = TruthTable.open(options.truth, space, dataset.name)
-    proxy_epochs, full_epochs = epochs(options, device)
+    proxy, full = proxy_training(options, dataset), full_training(options, dataset, device)
     settings = {
         **job.identity,
+        "validation_digest": dataset.validation.digest,
+        "test_digest": dataset.test.digest,
         "space": space.name,
         "space_digest": space.digest,
         "sampler": options.sampler,
         "max_params": options.max_params,
         "max_macs": options.max_macs,
-        "proxy_epochs": proxy_epochs,
-        "full_epochs": full_epochs,
         "shrink": shrunk.settings,
-        "proxy_seeds": options.proxy_seeds,
-        "objective": options.objective,
+        "proxy_steps": proxy.steps,
+        "full_steps": full.steps,
     }
-    training = Training(epochs=proxy_epochs, flip=dataset.flip)
     with open_run(options.folder, settings) as folder:
         write_json(folder / "options.json", options)
-        scores = ProxyScores(
-            folder / "scores.csv", space=shrunk, dataset=dataset, training=training, device=device
-        )
-        trained = TrainedTruth(
-            folder,
-            space=space,
-            dataset=dataset,
-            training=Training(epochs=full_epochs, flip=dataset.flip),
-            device=device,
-        )
         yield Pipeline(
             options=options,
             folder=folder,
             device=device,
             dataset=dataset,
             space=space,
-            scores=scores,
-            training=training,
-            full_epochs=full_epochs,
-            trained=trained,
-            truth=table or trained,
+            scores=ProxyScores(
+                folder / "scores.csv", space=shrunk, dataset=dataset, device=device
+            ),
+            lengths=Lengths(
+                folder / "lengths.json",
+                proxy=proxy,
+                full=full,
+                is_proxy_open=not (options.proxy_steps or options.proxy_epochs),
+                is_full_open=not (options.full_steps or options.full_epochs),
+            ),
+            trained=TrainedTruth(
+                folder, space=space, dataset=dataset, training=full, device=device
+            ),
+            table=table,
         )

@@ -1,7 +1,9 @@
 """Estimators put together: a rank average, and a model fitted on audited candidates."""
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import RidgeCV
@@ -9,9 +11,75 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
-Array = NDArray[np.float64]
+from atom_nas.audit.ranking import rank_average
+from atom_nas.scoring.estimator import Array, Estimator
 
 NUM_FOLDS, NUM_DEALS = 10, 5
+
+MIN_FITTED = 10
+"""Under so many audited candidates no model is fitted."""
+
+FAILED = -1e300
+"""What a failed score is to a model: below all others, whichever candidates it is seen among."""
+
+
+def combine(
+    proxy: Estimator, free: Sequence[Estimator], truth: Array, *, seed: int
+) -> list[tuple[Estimator, Estimator]]:
+    """Return the combined estimators, each with what it is made of but for the proxy.
+
+    `combined_ranks` is the rank average of the proxy and `free_average`; `combined_model` predicts
+    the `truth` (n,) of each candidate from all scores, fitted on others.
+    """
+    average = next(each for each in free if each.kind == "rank_average")
+    both = replace(
+        proxy,
+        setup_macs=proxy.setup_macs + average.setup_macs,
+        macs_per_candidate=proxy.macs_per_candidate + average.macs_per_candidate,
+        seconds_per_candidate=proxy.seconds_per_candidate + average.seconds_per_candidate,
+        repeats=None,
+        variants={},
+        measure="",
+    )
+    ranks = rank_average(proxy.ranked, average.ranked)
+    pairs = [(replace(both, name="combined_ranks", kind="rank_average", scores=ranks), average)]
+    if len(truth) >= MIN_FITTED:
+        with_proxy, without = (
+            predict_unseen(_matrix(features), truth, seed=seed)
+            for features in (_features(free, proxy), _features(free))
+        )
+        model = replace(both, name="combined_model", kind="model", scores=with_proxy)
+        base = replace(average, name="free_model", kind="model", scores=without)
+        pairs.append((model, base))
+    return pairs
+
+
+def fit_predictor(
+    proxy: Estimator, free: Sequence[Estimator], truth: Array
+) -> Callable[[Estimator, Sequence[Estimator]], Array]:
+    """Return what predicts the ranks (shares, 1 for the best) of new candidates.
+
+    It takes their scores by the proxy and the free scores; the model is fitted on all of the
+    candidates here, whose `truth` (n,) is known.
+    """
+    model = make_model(len(truth)).fit(_matrix(_features(free, proxy)), truth)
+
+    def predict(own: Estimator, others: Sequence[Estimator]) -> Array:
+        predicted: Array = model.predict(_matrix(_features(others, own)))
+        return predicted
+
+    return predict
+
+
+def _features(free: Sequence[Estimator], proxy: Estimator | None = None) -> dict[str, Array]:
+    """Return the scores (n,) that a model combines, by name; ranks among others are none."""
+    features = {each.name: each.scores for each in free if each.kind != "rank_average"}
+    return features if proxy is None else {**features, "proxy": proxy.scores, **proxy.variants}
+
+
+def _matrix(features: Mapping[str, Array]) -> Array:
+    """Return the features as (n, d), failed ones as `FAILED`."""
+    return np.nan_to_num(np.stack(list(features.values()), axis=1), nan=FAILED)
 
 
 def make_model(num_candidates: int) -> TransformedTargetRegressor:

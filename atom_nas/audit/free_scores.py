@@ -1,6 +1,7 @@
 """Free scores: what a candidate's size and its untrained net tell, each taken once."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,28 @@ import numpy as np
 import torch
 
 from atom_nas.audit.ranking import rank_average
-from atom_nas.audit.zero_cost import SCORES, score_all
+from atom_nas.audit.zero_cost import SCORES
 from atom_nas.data.images import Dataset
+from atom_nas.errors import explain
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name
-from atom_nas.storage import Table, derive_seed
-from atom_nas.training.fit import Examples
+from atom_nas.storage import RowLog, derive_seed
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Examples
 
-COLUMNS = ("candidate", "score", "value", "seconds")
+COLUMNS = ("candidate", "score", "value", "seconds", "failure")
 SIZES = ("num_params", "macs")
 AVERAGED = ("synflow", "jacob_cov", "naswot", "num_params")
 """Whose rank average is `free_average`."""
 
 BATCH_SIZE = 64
+
+PASSES: Mapping[str, int] = {
+    **dict.fromkeys(SIZES, 0),
+    "synflow": FORWARD_BACKWARD,
+    "naswot": FORWARD * BATCH_SIZE,
+    **dict.fromkeys(("jacob_cov", "grad_norm", "snip"), FORWARD_BACKWARD * BATCH_SIZE),
+}
+"""What a score takes, in forward passes of one image."""
 
 
 class FreeScores:
@@ -30,59 +40,67 @@ class FreeScores:
         self, path: Path, *, space: Space, dataset: Dataset, seed: int, device: torch.device
     ) -> None:
         """Open the table, and draw the batch of training images that nets are scored on."""
-        self._table = Table(path, COLUMNS)
+        self._table = RowLog(path, COLUMNS)
         self._rows = {(row["candidate"], row["score"]): row for row in self._table.rows}
         self._space, self._seed, self._device = space, seed, device
         generator = torch.Generator().manual_seed(derive_seed(seed, "free"))
         chosen = torch.randperm(len(dataset.train), generator=generator)[:BATCH_SIZE]
-        batch = dataset.train.select(chosen)
-        self._batch = Examples(images=dataset.normalization(batch.pixels), labels=batch.labels).to(
-            device
-        )
+        self._batch = Examples.of(dataset.train.select(chosen), dataset.normalization, device)
 
     def estimators(self, sample: Iterable[Any]) -> list[Estimator]:
         """Return the sizes, the training-free scores and `free_average` of all in `sample`.
 
-        A score that cannot be taken ranks below all others.
+        A score that cannot be taken is NaN and ranks below all others; free.csv says why.
         """
-        rows = [self._score(architecture) for architecture in sample]
-        found = {name: _estimator(name, [row[name] for row in rows]) for name in (*SIZES, *SCORES)}
+        rows = [self._scores(architecture) for architecture in sample]
+        found = {name: _estimator(name, [row[name] for row in rows], rows) for name in PASSES}
         averaged = [found[name] for name in AVERAGED]
         found["free_average"] = Estimator(
             name="free_average",
-            scores=rank_average(*(each.scores for each in averaged)),
+            kind="rank_average",
+            scores=rank_average(*(each.ranked for each in averaged)),
+            macs_per_candidate=sum(each.macs_per_candidate for each in averaged),
             seconds_per_candidate=sum(each.seconds_per_candidate for each in averaged),
         )
         return list(found.values())
 
-    def _score(self, architecture: Any) -> dict[str, tuple[float, float]]:
+    def _scores(self, architecture: Any) -> dict[str, tuple[float, float]]:
         """Return name -> (score, seconds) of one candidate."""
-        name = candidate_name(architecture)
-        if (name, "macs") not in self._rows:  # written last
-            for score, (value, seconds) in self._measure(architecture).items():
-                row = {"candidate": name, "score": score, "value": value, "seconds": seconds}
-                self._table.append(row)
-                self._rows[name, score] = self._table.rows[-1]
-        rows = {score: self._rows[name, score] for score in (*SIZES, *SCORES)}
+        candidate = candidate_name(architecture)
+        for score in PASSES:
+            if (candidate, score) not in self._rows:
+                measured = self._measure(architecture, score)
+                self._table.append({"candidate": candidate, "score": score, **measured})
+                self._rows[candidate, score] = self._table.rows[-1]
+        rows = {score: self._rows[candidate, score] for score in PASSES}
         return {k: (float(row["value"]), float(row["seconds"])) for k, row in rows.items()}
 
-    def _measure(self, architecture: Any) -> dict[str, tuple[float, float]]:
-        def build() -> torch.nn.Module:
-            return self._space.build(architecture, seed=self._seed).to(self._device)
-
+    def _measure(self, architecture: Any, score: str) -> dict[str, object]:
+        start, value, failure = time.perf_counter(), np.nan, ""
         try:
-            scores = score_all(build, self._batch.images, self._batch.labels)
-        except Exception:
-            scores = dict.fromkeys(SCORES, (np.nan, 0.0))
-        cost = self._space.cost(architecture)
-        return {**scores, "num_params": (cost.num_params, 0.0), "macs": (cost.macs, 0.0)}
+            if score in SIZES:
+                value, start = getattr(self._space.cost(architecture), score), time.perf_counter()
+            else:
+                net = self._space.build(architecture, seed=self._seed).to(self._device)
+                start = time.perf_counter()
+                value = SCORES[score](net, self._batch.images, self._batch.labels)
+            if not np.isfinite(value):
+                value, failure = np.nan, f"the score is {value}"
+        except Exception as error:
+            failure = explain(error)
+        return {"value": value, "seconds": time.perf_counter() - start, "failure": failure}
 
 
-def _estimator(name: str, rows: Sequence[tuple[float, float]]) -> Estimator:
-    values, seconds = np.array(rows, dtype=float).T
-    lowest = np.nanmin(values, initial=0.0)
+def _estimator(
+    name: str, found: list[tuple[float, float]], rows: list[dict[str, tuple[float, float]]]
+) -> Estimator:
+    values, seconds = np.array(found, dtype=float).T
+    macs = np.array([row["macs"][0] for row in rows])
+    known = macs[np.isfinite(macs)]
     return Estimator(
         name=name,
-        scores=np.where(np.isfinite(values), values, lowest - 1),
-        seconds_per_candidate=float(seconds.mean()),
+        kind="size" if name in SIZES else "zero_cost",
+        scores=values,
+        macs_per_candidate=PASSES[name] * float(known.mean()) if known.size else 0.0,
+        seconds_per_candidate=0.0 if name in SIZES else float(seconds.mean()),
     )

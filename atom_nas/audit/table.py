@@ -1,19 +1,20 @@
 """audit.csv: the audited candidates with their truth and every estimator's score."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.audit.record import Audit
 from atom_nas.storage import write_csv
 
 
-def write_audit(
-    path: Path, names: Sequence[str], truth: Array, estimators: Sequence[Estimator]
-) -> None:
-    """Write one row an audited candidate: its test accuracy, and its score by each estimator.
+def write_audit(path: Path, audit: Audit) -> None:
+    """Write one row an audited candidate: its accuracies, and its score by each estimator.
 
-    The accuracy is the mean over trainings, NaN where all of them failed.
+    The accuracies are means over trainings; what failed or is not known is left empty.
     """
-    header = ["candidate", "test_accuracy", *(estimator.name for estimator in estimators)]
-    columns = [estimator.scores for estimator in estimators]
-    write_csv(path, header, zip(names, truth, *columns, strict=True))
+    estimators = audit.estimators
+    header = ["candidate", "validation_accuracy", "test_accuracy", *(e.name for e in estimators)]
+    columns = [
+        *(audit.candidates, audit.truth, audit.test or [None] * audit.n),
+        *(estimator.scores for estimator in estimators),
+    ]
+    write_csv(path, header, zip(*columns, strict=True))

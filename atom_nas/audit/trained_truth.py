@@ -1,44 +1,76 @@
-"""The truth: candidates trained on the full data and measured once on the test split.
+"""The truth: candidates trained on all the training images, then measured once.
 
-No other module reads the test split.
+The pass that measures them reads the validation split and the test split. What chooses, fits or
+sorts uses the accuracy on the first; that on the second is only reported. No other module of the
+audit, the search or the export reads the test split.
 """
 
 import math
+import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from safetensors.torch import load_file, save
 from torch import nn
 
 from atom_nas.data.images import Dataset
 from atom_nas.errors import explain
 from atom_nas.scoring.space import Space, candidate_name
-from atom_nas.storage import Table, derive_seed, write_atomically
-from atom_nas.training.fit import Examples, Training, evaluate, fit
+from atom_nas.storage import DamagedError, RowLog, derive_seed, load_tensors, save_tensors
+from atom_nas.training.fit import (
+    FORWARD,
+    FORWARD_BACKWARD,
+    Examples,
+    Outcome,
+    Training,
+    evaluate,
+    fit,
+)
 
-COLUMNS = ("candidate", "seed", "test_accuracy", "seconds", "failure")
+COLUMNS = (
+    *("candidate", "steps", "seed", "validation_accuracy", "validation_loss", "test_accuracy"),
+    *("seconds", "weights_digest", "failure"),
+)
+
+FALLING = 0.1
+"""A loss that falls by less than this share when the training is doubled has stopped falling."""
+
+MAX_DOUBLED = 2_000
+"""No training is doubled beyond so many steps unless the user says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What full-data training makes of one candidate."""
 
-    accuracies: tuple[float, ...]
-    """Test accuracy (fraction), one a training; NaN where that failed."""
+    validation: tuple[float, ...]
+    """Accuracy (fraction) on the validation split, one a training; NaN where that failed."""
+    test: tuple[float, ...] | None
+    """The same on the test split; None where a table does not know it."""
     seconds: float
     """Of a training, the mean."""
+    macs: float = 0.0
+    """Multiply-adds of a training; 0 where a table does not know them."""
+
+
+class TruthSource(Protocol):
+    """Where full-data accuracies come from: training, or a table."""
+
+    is_known: bool
+    """Whether a new candidate costs no training."""
+
+    def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
+        """Return the accuracies of `architecture`."""
 
 
 class TrainedTruth:
-    """The table of full-data trainings in a run folder, with the weights of each candidate.
-
-    The full data is the training and the validation split together.
-    """
+    """The table of full-data trainings in a run folder, with the weights of each candidate."""
 
     is_known = False
 
@@ -52,69 +84,130 @@ class TrainedTruth:
         device: torch.device,
     ) -> None:
         """Open `truth.csv` and `weights/` in the folder `run`."""
-        self._table = Table(run / "truth.csv", COLUMNS)
-        self._rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+        self._table = RowLog(run / "truth.csv", COLUMNS)
+        self._rows: dict[tuple[str, int], dict[str, dict[str, str]]] = defaultdict(dict)
         for row in self._table.rows:
-            self._rows[row["candidate"]].append(row)
+            self._rows[row["candidate"], int(row["steps"])][row["seed"]] = row
         self._weights = run / "weights"
-        self._space, self._dataset, self._training = space, dataset, training
-        self._device = device
-        self._examples: tuple[Examples, Examples] | None = None
+        self._space, self._dataset, self._device = space, dataset, device
+        self.training = training
 
     def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
         """Return the first so many `trainings` of `architecture`; those that lack are made.
 
         Of those the first has the `seed`, the others have seeds derived from it.
         """
-        rows = self._rows[candidate_name(architecture)]
-        for number in range(len(rows), trainings):
-            self._train(architecture, derive_seed(seed, "again", number) if number else seed)
-        rows = rows[:trainings]
+        rows = [self._row(architecture, seed, number) for number in range(trainings)]
         return Measured(
-            accuracies=tuple(float(row["test_accuracy"]) for row in rows),
+            validation=tuple(float(row["validation_accuracy"]) for row in rows),
+            test=tuple(float(row["test_accuracy"]) for row in rows),
             seconds=fmean(float(row["seconds"]) for row in rows),
+            macs=self._macs(architecture),
         )
 
-    def failure(self, architecture: Any) -> str:
+    def failure(self, architecture: Any, *, seed: int) -> str:
         """Return why the first training of `architecture` failed, or nothing."""
-        return self._rows[candidate_name(architecture)][0]["failure"]
+        return self._row(architecture, seed)["failure"]
 
-    def _train(self, architecture: Any, seed: int) -> None:
+    def validation_loss(self, architecture: Any, *, seed: int) -> float:
+        """Return the loss after the first training, NaN where that failed."""
+        return float(self._row(architecture, seed)["validation_loss"])
+
+    def trained_net(self, architecture: Any, *, seed: int) -> nn.Module:
+        """Return `architecture` with the weights of its first full-data training, on the CPU.
+
+        Weights that are missing or damaged are trained again, and a line says so.
+        """
+        row = self._row(architecture, seed)
+        net = self._space.build(architecture, seed=seed)
+        try:
+            net.load_state_dict(load_tensors(self._path(row["candidate"]), row["weights_digest"]))
+        except (DamagedError, RuntimeError) as error:
+            print(f"{explain(error)}; {row['candidate']} is trained again.", file=sys.stderr)
+            again = self._train(architecture, seed)
+            net.load_state_dict(load_tensors(self._path(row["candidate"]), again["weights_digest"]))
+        return net.eval()
+
+    def _row(self, architecture: Any, seed: int, number: int = 0) -> dict[str, str]:
+        own = derive_seed(seed, "again", number) if number else seed
+        rows = self._rows[candidate_name(architecture), self.training.steps]
+        return rows[str(own)] if str(own) in rows else self._train(architecture, own)
+
+    def _train(self, architecture: Any, seed: int) -> dict[str, str]:
         name = candidate_name(architecture)
-        train, test = self._load()
-        accuracy, failure = math.nan, ""
+        held_out, test = Outcome(accuracy=math.nan, loss=math.nan), math.nan
+        failure = weights = ""
+        train, validation, tested = self._examples
         start = time.perf_counter()
         try:
             net = self._space.build(architecture, seed=seed)
-            fit(net, train, self._training, seed=seed)
+            fit(net, train, self.training, seed=seed)
             seconds = time.perf_counter() - start
-            accuracy = evaluate(net, test).accuracy
+            outcomes = evaluate(net, validation), evaluate(net, tested)
+            weights = self._keep(name, seed, net)
+            held_out, test = outcomes[0], outcomes[1].accuracy
+        except OSError:
+            raise
         except Exception as error:
             seconds, failure = time.perf_counter() - start, explain(error)
-        if not failure and not self._rows[name]:
-            self._keep(name, net)
-        row = {"candidate": name, "seed": seed, "test_accuracy": accuracy}
-        self._table.append({**row, "seconds": seconds, "failure": failure})
-        self._rows[name].append(self._table.rows[-1])
+        self._table.append(
+            {
+                "candidate": name,
+                "steps": self.training.steps,
+                "seed": seed,
+                "validation_accuracy": held_out.accuracy,
+                "validation_loss": held_out.loss,
+                "test_accuracy": test,
+                "seconds": seconds,
+                "weights_digest": weights,
+                "failure": failure,
+            }
+        )
+        row = self._table.rows[-1]
+        self._rows[name, self.training.steps][str(seed)] = row
+        return row
 
-    def trained_net(self, architecture: Any) -> nn.Module:
-        """Return `architecture` with the weights of its first full-data training, on the CPU."""
-        name = candidate_name(architecture)
-        net = self._space.build(architecture, seed=0)
-        net.load_state_dict(load_file(self._weights / f"{name}.safetensors"))
-        return net.eval()
-
-    def _keep(self, name: str, net: nn.Module) -> None:
+    def _keep(self, name: str, seed: int, net: nn.Module) -> str:
+        """Keep the weights of the first training, and return their digest; else nothing."""
+        if str(seed) != next(iter(self._rows[name, self.training.steps]), str(seed)):
+            return ""
         self._weights.mkdir(exist_ok=True)
-        state = {key: value.cpu().contiguous() for key, value in net.state_dict().items()}
-        write_atomically(self._weights / f"{name}.safetensors", save(state))
+        return save_tensors(self._path(name), net.state_dict())
 
-    def _load(self) -> tuple[Examples, Examples]:
-        if self._examples is None:
-            full = self._dataset.train.join(self._dataset.validation)
-            self._examples = self._normalized(full), self._normalized(self._dataset.test)
-        return self._examples
+    def _path(self, name: str) -> Path:
+        return self._weights / f"{name}-{self.training.steps}.safetensors"
 
-    def _normalized(self, images: Any) -> Examples:
-        pixels = self._dataset.normalization(images.pixels)
-        return Examples(images=pixels, labels=images.labels).to(self._device)
+    def _macs(self, architecture: Any) -> float:
+        data = self._dataset
+        shown = FORWARD_BACKWARD * self.training.images_shown(len(data.train))
+        measured = FORWARD * (len(data.validation) + len(data.test))
+        try:
+            return float((shown + measured) * self._space.cost(architecture).macs)
+        except Exception:  # it failed in training too
+            return 0.0
+
+    @cached_property
+    def _examples(self) -> tuple[Examples, Examples, Examples]:
+        data = self._dataset
+        return tuple(  # type: ignore[return-value]
+            Examples.of(images, data.normalization, self._device)
+            for images in (data.train, data.validation, data.test)
+        )
+
+    def lengthen(self, first_few: Callable[[], list[tuple[Any, int]]]) -> None:
+        """Double the training until the validation loss of the first few stops falling.
+
+        It has stopped where twice the steps lower its mean by less than a tenth; no training is
+        doubled beyond 2,000 steps. Rows of every length are kept.
+        """
+        shorter = self.training
+        while 2 * shorter.steps <= MAX_DOUBLED:
+            sample = first_few()
+            before = [self.validation_loss(a, seed=seed) for a, seed in sample]
+            self.training = replace(shorter, steps=2 * shorter.steps)
+            after = [self.validation_loss(a, seed=seed) for a, seed in sample]
+            pairs = [pair for pair in zip(before, after, strict=True) if not math.isnan(sum(pair))]
+            if not pairs or fmean(b for _, b in pairs) > (1 - FALLING) * fmean(a for a, _ in pairs):
+                self.training = shorter
+                return
+            shorter = self.training

@@ -1,7 +1,6 @@
 """Truth from a table: full-data accuracies that somebody has measured already."""
 
 import csv
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -11,9 +10,10 @@ from atom_nas import plugins
 from atom_nas.audit.trained_truth import Measured
 from atom_nas.errors import UserError
 from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.training.fit import FORWARD_BACKWARD
 
-NEEDS = ("SPACE", "load")
-COLUMNS = ("candidate", "test_accuracy")
+NEEDS = ("SPACE", "load", "images_shown")
+COLUMNS = ("candidate", "validation_accuracy")
 
 
 class TruthTable:
@@ -21,9 +21,16 @@ class TruthTable:
 
     is_known = True
 
-    def __init__(self, name: str, cells: Mapping[str, Mapping[str, Any]]) -> None:
-        """Hold `cells`, candidate -> {"accuracies": fractions, "seconds": of a training}."""
-        self.name, self._cells = name, cells
+    def __init__(
+        self, name: str, cells: Mapping[str, Mapping[str, Any]], space: Space, images_shown: int = 0
+    ) -> None:
+        """Hold `cells`, candidate -> {"accuracies": fractions, "seconds": of a training}.
+
+        The accuracies are on the validation split; `test_accuracies` may stand beside them.
+        `images_shown` by a training is 0 where it is not known.
+        """
+        self.name, self._cells, self._space = name, cells, space
+        self._passes = FORWARD_BACKWARD * images_shown
 
     @classmethod
     def open(cls, name: str, space: Space, dataset: str) -> Self:
@@ -32,14 +39,14 @@ class TruthTable:
         Raises UserError where there is none, it cannot be read, or it is of another space.
         """
         if name.endswith(".csv"):
-            return cls(name, _read(Path(name)))
+            return cls(name, _read(Path(name)), space)
         module = plugins.load("atom_nas.audit.truths", name, kind="truth", needs=NEEDS)
         if space.name != module.SPACE:
             raise UserError(
                 f"--truth {name} holds candidates of {module.SPACE}, not of {space.name}; "
                 f"use --space {module.SPACE}, or --truth training."
             )
-        return cls(name, module.load(dataset))
+        return cls(name, module.load(dataset), space, module.images_shown(dataset))
 
     def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
         """Return all that the table holds of `architecture`; UserError where that is nothing."""
@@ -47,7 +54,13 @@ class TruthTable:
         if name not in self._cells:
             raise UserError(f"{self.name} has no row of {name}; add it, or use --truth training.")
         cell = self._cells[name]
-        return Measured(accuracies=tuple(cell["accuracies"]), seconds=cell["seconds"])
+        test = cell.get("test_accuracies")
+        return Measured(
+            validation=tuple(cell["accuracies"]),
+            test=tuple(test) if test else None,
+            seconds=cell["seconds"],
+            macs=self._passes * self._space.cost(architecture).macs,
+        )
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -61,23 +74,34 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     if missing:
         raise UserError(
             f"truth table {path} lacks {', '.join(missing)}; give a CSV with a row a training and "
-            f"the columns {', '.join(COLUMNS)} and, if known, seconds."
+            f"the columns {', '.join(COLUMNS)} and, if known, test_accuracy and seconds."
         )
-    cells: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    cells: dict[str, dict[str, Any]] = {}
     for line, row in enumerate(rows, start=2):
-        try:
-            accuracy, seconds = float(row["test_accuracy"]), float(row.get("seconds") or 0)
-        except (ValueError, TypeError) as error:
-            raise UserError(f"line {line} of {path} holds no number: {error}.") from error
-        if accuracy < 0 or accuracy > 1:
-            raise UserError(
-                f"line {line} of {path} has the accuracy {accuracy:g}; give a fraction of 1."
+        numbers = {
+            key: _fraction(row[column], line, path)
+            for key, column in (
+                ("accuracies", "validation_accuracy"),
+                ("test_accuracies", "test_accuracy"),
             )
-        cells[row["candidate"]].append((accuracy, seconds))
-    return {
-        name: {
-            "accuracies": [accuracy for accuracy, _ in trainings],
-            "seconds": fmean(seconds for _, seconds in trainings),
+            if column in row
         }
-        for name, trainings in cells.items()
-    }
+        cell = cells.setdefault(row["candidate"], {"seconds": [], **{k: [] for k in numbers}})
+        for key, value in numbers.items():
+            cell[key].append(value)
+        cell["seconds"].append(_number(row.get("seconds") or "0", line, path))
+    return {name: {**cell, "seconds": fmean(cell["seconds"])} for name, cell in cells.items()}
+
+
+def _fraction(text: str | None, line: int, path: Path) -> float:
+    value = _number(text, line, path)
+    if value < 0 or value > 1:
+        raise UserError(f"line {line} of {path} has the accuracy {value:g}; give a fraction of 1.")
+    return value
+
+
+def _number(text: str | None, line: int, path: Path) -> float:
+    try:
+        return float(text or "")
+    except ValueError as error:
+        raise UserError(f"line {line} of {path} holds no number: {error}.") from error

@@ -1,9 +1,10 @@
-"""Candidates trained on a proxy and scored on the validation split, each once."""
+"""Candidates trained on a proxy and measured on the validation split, each once."""
 
 import time
-from copy import copy
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -11,14 +12,14 @@ from atom_nas.data.images import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import explain
 from atom_nas.scoring.space import Space, candidate_name
-from atom_nas.storage import Table
-from atom_nas.training.fit import Examples, Score, Training, fit_and_score
+from atom_nas.storage import RowLog, digest
+from atom_nas.training.fit import Examples, Outcome, Training, fit_and_score
 
+KEY = ("proxy_digest", "training_digest", "candidate")
 COLUMNS = (
-    *("proxy", "proxy_seed", "candidate"),
+    *("proxy", "proxy_seed", *KEY),
     *("seed", "accuracy", "loss", "curve", "seconds", "failure"),
 )
-KEY = COLUMNS[:3]
 
 
 class CandidateError(RuntimeError):
@@ -26,67 +27,83 @@ class CandidateError(RuntimeError):
 
 
 class ProxyScores:
-    """The table of scores at a path, which trains what it does not hold."""
+    """The table of outcomes at a path, which trains what it does not hold.
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        space: Space,
-        dataset: Dataset,
-        training: Training,
-        device: torch.device,
-    ) -> None:
+    A row is found again by what its outcome depends on: the digest of the proxy, that of the
+    training (its settings, the space and the validation images), and the candidate.
+    """
+
+    def __init__(self, path: Path, *, space: Space, dataset: Dataset, device: torch.device) -> None:
         """Open the table, and put the validation split on `device`."""
-        self._table = Table(path, COLUMNS)
+        self._table = RowLog(path, COLUMNS)
         self._rows = {tuple(row[column] for column in KEY): row for row in self._table.rows}
-        self._space, self._training, self._device = space, training, device
-        self._normalize = dataset.normalization
-        self._validation = Examples(
-            images=self._normalize(dataset.validation.pixels), labels=dataset.validation.labels
-        ).to(device)
+        self._space, self._dataset, self._device = space, dataset, device
+        self._macs: dict[str, int | None] = {}
+        self._validation = Examples.of(dataset.validation, dataset.normalization, device)
 
-    def with_training(self, training: Training) -> Self:
-        """Return the same table, for scores after another training."""
-        twin = copy(self)
-        twin._training = training
-        return twin
-
-    def score(self, proxy: Proxy, architecture: Any, *, seed: int) -> Score:
-        """Train `architecture` on `proxy`, or take its score where there is one.
+    def score(self, proxy: Proxy, architecture: Any, training: Training, *, seed: int) -> Outcome:
+        """Train `architecture` on `proxy`, or take its outcome where there is one.
 
         Raises CandidateError, at once and ever after, where that cannot be done.
         """
-        key = (proxy.name, str(proxy.seed), candidate_name(architecture))
+        key = (proxy.digest[:16], self._digest(training), candidate_name(architecture))
         if key not in self._rows:
-            result = self._measure(proxy, architecture, seed)
-            self._table.append({**dict(zip(KEY, key, strict=True)), "seed": seed, **result})
+            row = {"proxy": proxy.name, "proxy_seed": proxy.seed, **dict(zip(KEY, key, strict=True))}
+            measured = self._measure(proxy, architecture, training, seed)
+            self._table.append({**row, "seed": seed, **measured})
             self._rows[key] = self._table.rows[-1]
         row = self._rows[key]
         if row["failure"]:
             raise CandidateError(row["failure"])
-        return Score(
+        return Outcome(
             accuracy=float(row["accuracy"]),
             loss=float(row["loss"]),
             seconds=float(row["seconds"]),
             curve=tuple(map(float, row["curve"].split())),
         )
 
-    def _measure(self, proxy: Proxy, architecture: Any, seed: int) -> dict[str, object]:
-        images = proxy.images.to(self._device)
-        train = Examples(images=self._normalize(images.pixels), labels=images.labels)
+    @property
+    def num_validation(self) -> int:
+        """The images that every candidate is measured on."""
+        return len(self._dataset.validation)
+
+    def mean_macs(self, architectures: Iterable[Any]) -> float:
+        """Return the multiply-adds of a forward pass, the mean over those that can be counted."""
+        counted = [self._count(architecture) for architecture in architectures]
+        known = [macs for macs in counted if macs is not None]
+        return fmean(known) if known else 0.0
+
+    def _count(self, architecture: Any) -> int | None:
+        name = candidate_name(architecture)
+        if name not in self._macs:
+            try:
+                self._macs[name] = self._space.cost(architecture).macs
+            except Exception:  # whatever a user's net leads to: its training says so
+                self._macs[name] = None
+        return self._macs[name]
+
+    def _digest(self, training: Training) -> str:
+        """Return 16 hexadecimal digits of what an outcome depends on beside proxy and candidate."""
+        data, space = self._dataset, self._space
+        parts = [training, space.digest, space.settings, data.validation.digest, data.normalization]
+        return digest(parts)[:16]
+
+    def _measure(
+        self, proxy: Proxy, architecture: Any, training: Training, seed: int
+    ) -> dict[str, object]:
+        train = Examples.of(proxy.images, self._dataset.normalization, self._device)
         start = time.perf_counter()
         try:
             net = self._space.build(architecture, seed=seed)
-            score = fit_and_score(net, train, self._validation, self._training, seed=seed)
+            outcome = fit_and_score(net, train, self._validation, training, seed=seed)
         except Exception as error:
             seconds = time.perf_counter() - start
             reason = explain(error)
             return {"accuracy": "", "loss": "", "curve": "", "seconds": seconds, "failure": reason}
         return {
-            "accuracy": score.accuracy,
-            "loss": score.loss,
-            "curve": " ".join(f"{loss:.5g}" for loss in score.curve),
-            "seconds": score.seconds,
+            "accuracy": outcome.accuracy,
+            "loss": outcome.loss,
+            "curve": " ".join(f"{loss:.5g}" for loss in outcome.curve),
+            "seconds": outcome.seconds,
             "failure": "",
         }

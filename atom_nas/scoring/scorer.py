@@ -1,7 +1,6 @@
-"""Candidates scored by training on small sets of images, several draws of each set."""
+"""Candidates scored by training on small sets of images, several condensations of each set."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,90 +9,103 @@ from tqdm import tqdm
 
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
 from atom_nas.storage import derive_seed
-from atom_nas.training.fit import Score
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome, Training
 
-MEASURES: Mapping[str, Callable[[Score], float]] = {
-    "accuracy": lambda score: score.accuracy,
-    "accuracy_times_likelihood": lambda score: score.accuracy * math.exp(-score.curve[-1]),
-    "loss": lambda score: -score.loss,
-    "training_loss": lambda score: -float(np.mean(score.curve)),
-    "final_training_loss": lambda score: -score.curve[-1],
-}
-"""What a training says of its candidate, higher is better: accuracy and loss on the validation
-split; the training loss in its mean over epochs (the area under its curve; Ru et al., NeurIPS
-2021) and in the last epoch; and the accuracy times the likelihood of a training label in the last
-epoch (the geometric mean)."""
+Sample = Sequence[tuple[Any, int]]
+"""Candidates as (architecture, seed)."""
 
-DEFAULT_MEASURE = "accuracy_times_likelihood"
-"""Chosen by the measurements in docs/audit.md."""
-
-_FAILED = Score(accuracy=0.0, loss=np.nan, seconds=np.nan, curve=(np.nan,))
+_FAILED = Outcome(accuracy=np.nan, loss=np.nan, seconds=np.nan, curve=(np.nan,))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Scores candidates by training on small sets of images, several draws of each set."""
+    """Scores candidates by one training on each condensation of a set."""
 
     table: ProxyScores
     condense: Callable[[str, int], Proxy]
     """From (name, how many proxies of that name come before it) to the proxy."""
     num_seeds: int
+    """Condensations of a set."""
+    training: Training
     measure: str
     """What ranks the candidates, a key of `MEASURES`."""
-    _proxies: dict[str, list[Proxy]] = field(default_factory=dict)
+    _proxies: dict[str, list[Proxy]] = field(default_factory=dict, repr=False)
 
     def proxies(self, name: str) -> list[Proxy]:
-        """Return the draws of the set called `name`, condensed once."""
+        """Return the condensations of the set called `name`, each made once."""
         if name not in self._proxies:
             self._proxies[name] = [self.condense(name, i) for i in range(self.num_seeds)]
         return self._proxies[name]
 
-    def score(self, name: str, architecture: Any, *, seed: int) -> list[Score]:
-        """Train `architecture` on each draw of `name`; raises CandidateError where that fails."""
+    def outcomes(self, name: str, architecture: Any, *, seed: int) -> list[Outcome]:
+        """Train `architecture` on each condensation of `name`.
+
+        Raises CandidateError where that fails.
+        """
         return [
             self.table.score(
-                proxy, architecture, seed=derive_seed(seed, "proxy", number) if number else seed
+                proxy,
+                architecture,
+                self.training,
+                seed=derive_seed(seed, "proxy", number) if number else seed,
             )
             for number, proxy in enumerate(self.proxies(name))
         ]
 
-    def estimate(self, name: str, sample: Sequence[tuple[Any, int]]) -> Estimator:
-        """Return how `name` scores the sample; a candidate that fails comes last."""
+    def score(self, outcomes: Sequence[Outcome]) -> float:
+        """Return the mean of the measure over condensations."""
+        return float(np.mean([MEASURES[self.measure](outcome) for outcome in outcomes]))
+
+    def estimate(self, name: str, sample: Sample) -> Estimator:
+        """Return how `name` scores the sample."""
         self.proxies(name)
-        scores = []
+        rows = []
         for architecture, seed in tqdm(sample, desc=name, unit="candidate"):
             try:
-                scores.append(self.score(name, architecture, seed=seed))
+                rows.append(self.outcomes(name, architecture, seed=seed))
             except CandidateError:
-                scores.append([])
-        return self.summarize(name, scores)
+                rows.append([])
+        macs = self.table.mean_macs(architecture for architecture, _ in sample)
+        return self.summarize(name, rows, macs)
 
-    def summarize(self, name: str, scores: Sequence[Sequence[Score]]) -> Estimator:
-        """Return the mean over draws of each candidate's measure, the others as variants.
+    def summarize(
+        self, name: str, rows: Iterable[Sequence[Outcome]], macs: float
+    ) -> Estimator:
+        """Return the mean over condensations of each candidate's measure, the others as variants.
 
-        One without scores has accuracy 0, and losses 1 nat above all others.
+        `rows` holds the outcomes of each candidate, none where it failed; `macs` are the
+        multiply-adds of a forward pass, the mean over candidates.
         """
-        rows = [list(each) or [_FAILED] * self.num_seeds for each in scores]
+        table = [list(row) or [_FAILED] * self.num_seeds for row in rows]
         found = {
-            name: _last(np.array([[measure(score) for score in row] for row in rows]).T)
-            for name, measure in MEASURES.items()
+            key: np.array([[measure(outcome) for outcome in row] for row in table]).T
+            for key, measure in MEASURES.items()
         }
         repeats = found.pop(self.measure)
-        seconds = np.array([[score.seconds for score in row] for row in rows])
+        seconds = np.array([[outcome.seconds for outcome in row] for row in table]).sum(1)
         proxies = self.proxies(name)
         return Estimator(
             name=proxies[0].name,
+            kind=proxies[0].kind,
             scores=repeats.mean(0),
-            setup_seconds=sum(proxy.seconds for proxy in proxies),
-            seconds_per_candidate=float(np.nan_to_num(np.nanmean(seconds.sum(1)))),
             repeats=repeats,
             measure=self.measure,
-            variants={name: each.mean(0) for name, each in found.items()},
+            variants={key: each.mean(0) for key, each in found.items()},
+            setup_macs=sum(proxy.macs for proxy in proxies),
+            macs_per_candidate=macs * sum(self._passes(proxy) for proxy in proxies),
+            setup_seconds=sum(proxy.seconds for proxy in proxies),
+            seconds_per_candidate=_mean_of_known(seconds),
         )
 
+    def _passes(self, proxy: Proxy) -> int:
+        """Return the forward passes, of one image each, that a training on `proxy` amounts to."""
+        shown = self.training.images_shown(len(proxy.images))
+        return FORWARD_BACKWARD * shown + FORWARD * self.table.num_validation
 
-def _last(scores: Array) -> Array:
-    """Return `scores` with those that are missing below all others."""
-    return np.where(np.isnan(scores), np.nanmin(scores, initial=0.0) - 1, scores)
+
+def _mean_of_known(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else 0.0

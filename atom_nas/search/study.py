@@ -1,69 +1,27 @@
-"""The search: an Optuna study over a space, on a journal that a kill cannot hurt."""
+"""The search: an Optuna study over a space, asked and told trial by trial."""
 
-import json
-import os
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space, candidate_name, describe
+from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space, architecture_json, candidate_name
+from atom_nas.search.candidate import Candidate, Limits
+from atom_nas.search.journal import open_study, seal
 from atom_nas.search.samplers import SAMPLERS, uniform
-from atom_nas.storage import derive_seed, drop_torn_line
+from atom_nas.storage import derive_seed
 from atom_nas.training.cost import Cost
 
 MAX_REPEATS = 20
 """After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
 
-CREATE_TRIAL, SET_TRIAL_STATE = 4, 6
-"""Codes of operations in Optuna's journal; every version reads the older ones' files."""
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C on its way past Optuna, which would record the trial as failed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Upper limits on a candidate; None for no limit."""
-
-    num_params: int | None = None
-    macs: int | None = None
-
-    def excess(self, cost: Cost) -> dict[str, float]:
-        """Return for each limit by how much `cost` is above it; allowed where all are <= 0."""
-        pairs = {"num_params": (cost.num_params, self.num_params), "macs": (cost.macs, self.macs)}
-        return {k: float(value - limit) for k, (value, limit) in pairs.items() if limit is not None}
-
-    def allow(self, cost: Cost) -> bool:
-        """Say whether `cost` is within the limits."""
-        return all(value <= 0 for value in self.excess(cost).values())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One architecture of the search, and how it did."""
-
-    trial: int
-    name: str
-    architecture: Any
-    """None where the space could not even sample one."""
-    seed: int
-    objective: float | None
-    """What the search maximises; None where it failed."""
-    accuracy: float | None
-    """On the validation split, trained on the proxy; a fraction. None where it failed."""
-    cost: Cost | None
-    seconds: float | None
-    is_uniform: bool
-    """Drawn uniformly, hence fit for an audit, rather than picked by the optimiser."""
-    reason: str
-    """Why it failed, or empty."""
+GOES_BY = "goes_by"
+"""The attribute of a study that names what its values are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +32,8 @@ class Search:
     space: Space
     evaluate: Callable[[Any, int], tuple[float, float, float]]
     """From (architecture, seed) to (objective, accuracy, seconds); raises where it fails."""
+    goes_by: str
+    """Digest of what the objective depends on: a study that went by another is told again."""
     limits: Limits
     sampler: str
     num_uniform: int
@@ -84,134 +44,147 @@ class Search:
         """Go on until `num_trials` distinct candidates were tried, and return all in order.
 
         Ends early where nothing new can be drawn. `watch` is called with those so far, at the
-        start and after each.
+        start and after each. An interrupt leaves the trial that was running to be drawn again.
         """
         study = self._open()
-        idle = 0
-
-        def after_trial(study: optuna.Study, trial: FrozenTrial) -> None:
-            nonlocal idle
-            counted = _counted(study)
-            if counted and counted[-1].number == trial.number:
-                idle = 0
-                watch([self._candidate(trial) for trial in counted])
-            else:
-                idle += 1
-            if len(counted) >= num_trials or idle >= MAX_IDLE_DRAWS:
-                study.stop()
-            study.sampler = self._sampler(study, idle)
-
-        counted = _counted(study)
-        watch([self._candidate(trial) for trial in counted])
-        if len(counted) < num_trials:
-            study.sampler = self._sampler(study, idle)
-            try:
-                study.optimize(self._objective, catch=(Exception,), callbacks=[after_trial])
-            except _Interrupted as interrupted:
-                raise KeyboardInterrupt from interrupted
-        return [self._candidate(trial) for trial in _counted(study)]
+        watch(candidates_of(study, self.space))
+        while len(_counted(study)) < num_trials and _idle(study) < MAX_IDLE_DRAWS:
+            if self._advance(study):
+                watch(candidates_of(study, self.space))
+        return candidates_of(study, self.space)
 
     def _open(self) -> optuna.Study:
-        """Open the journal, alone; what a killed writer left is removed.
+        """Open the study; where it went by another objective, tell its trials again."""
+        study = open_study(self.journal)
+        if study.user_attrs.get(GOES_BY, self.goes_by) != self.goes_by:
+            again = self.journal.with_name(f".{self.journal.name}.again")
+            again.unlink(missing_ok=True)
+            told = open_study(again)
+            for trial in self._told_again(study):
+                told.add_trial(trial)
+            told.set_user_attr(GOES_BY, self.goes_by)
+            again.replace(self.journal)
+            seal(self.journal)
+            study = open_study(self.journal)
+        study.set_user_attr(GOES_BY, self.goes_by)
+        return study
 
-        That is a torn line, a lock, and a trial without an end, which is then drawn again alike.
-        """
-        if self.journal.exists():
-            drop_torn_line(self.journal)
-            _drop_unfinished_trial(self.journal)
-            self.journal.with_name(f"{self.journal.name}.lock").unlink(missing_ok=True)
-        backend = JournalFileBackend(
-            str(self.journal), lock_obj=JournalFileOpenLock(str(self.journal))
-        )
-        return optuna.create_study(
-            storage=JournalStorage(backend),
-            study_name="search",
-            direction="maximize",
-            load_if_exists=True,
-        )
+    def _told_again(self, study: optuna.Study) -> Iterator[FrozenTrial]:
+        """Yield the trials of `study` with the objective of now."""
+        values: dict[str, float] = {}
+        for trial in study.get_trials():
+            attrs, state, value = trial.user_attrs, trial.state, None
+            if state == TrialState.COMPLETE and "uncounted" in attrs:
+                value = values.get(attrs["candidate"])
+                state = TrialState.PRUNED if value is None else state
+            elif state == TrialState.COMPLETE:
+                architecture = self.space.restore(attrs["architecture"])
+                try:
+                    value, accuracy, seconds = self.evaluate(architecture, attrs["seed"])
+                    attrs |= {"accuracy": accuracy, "seconds": seconds}
+                    values[attrs["candidate"]] = value
+                except Exception as error:
+                    state, attrs["reason"] = TrialState.FAIL, " ".join(str(error).split())
+            yield create_trial(
+                state=state,
+                value=value,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs=attrs,
+                system_attrs=trial.system_attrs,
+            )
 
-    def _sampler(self, study: optuna.Study, idle: int) -> optuna.samplers.BaseSampler:
-        """Return the sampler of the next trial, a function of the seed and the trials so far."""
-        is_uniform = len(_counted(study)) < self.num_uniform or idle >= MAX_REPEATS
-        number = len(study.get_trials(deepcopy=False))
-        seed = derive_seed(self.seed, "sampler", number)
-        return uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
-
-    def _objective(self, trial: optuna.Trial) -> float:
-        counted = _counted(trial.study)
-        seed = derive_seed(self.seed, "candidate", trial.number)
-        trial.set_user_attr("seed", seed)
-        trial.set_user_attr("uniform", len(counted) < self.num_uniform)
+    def _advance(self, study: optuna.Study) -> bool:
+        """Ask for a trial and tell its end; return whether it tried a candidate of its own."""
+        study.sampler = self._sampler(study)
+        trial = study.ask()
+        trial.set_user_attr("seed", derive_seed(self.seed, "candidate", trial.number))
+        trial.set_user_attr("uniform", len(_counted(study)) < self.num_uniform)
         try:
-            architecture = self.space.sample(trial)
-            name = candidate_name(architecture)
-            twin = next((t for t in counted if t.user_attrs.get("candidate") == name), None)
-            if twin is not None:
-                return self._repeat(trial, twin)
-            trial.set_user_attr("candidate", name)
-            trial.set_user_attr("architecture", describe(architecture))
-            cost = self.space.cost(architecture)
-            trial.set_user_attr("cost", asdict(cost))
-            self._constrain(trial, cost)
-            if not self.limits.allow(cost):
-                trial.set_user_attr("uncounted", "above a limit")
-                raise optuna.TrialPruned
-            objective, accuracy, seconds = self.evaluate(architecture, seed)
+            value = self._value(trial)
         except optuna.TrialPruned:
-            raise
-        except KeyboardInterrupt as interrupt:
-            raise _Interrupted from interrupt
+            study.tell(trial, state=TrialState.PRUNED)
         except Exception as error:
             trial.set_user_attr("reason", " ".join(str(error).split()))
-            raise
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, value)
+        seal(self.journal)
+        return "uncounted" not in trial.user_attrs
+
+    def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
+        """Return the sampler of the next trial, a function of the seed and the trials so far."""
+        is_uniform = len(_counted(study)) < self.num_uniform or _idle(study) >= MAX_REPEATS
+        seed = derive_seed(self.seed, "sampler", len(study.get_trials(deepcopy=False)))
+        return uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
+
+    def _value(self, trial: optuna.Trial) -> float:
+        """Return the objective of what `trial` suggests; TrialPruned where it is not to be told."""
+        architecture = self.space.sample(trial)
+        name = candidate_name(architecture)
+        trial.set_user_attr("candidate", name)
+        twins = (t for t in _counted(trial.study) if t.user_attrs.get("candidate") == name)
+        if (twin := next(twins, None)) is not None:
+            trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
+            if twin.value is None:
+                raise optuna.TrialPruned
+            self._constrain(trial, Cost(**twin.user_attrs["cost"]))
+            return twin.value
+        trial.set_user_attr("architecture", architecture_json(architecture))
+        cost = self.space.cost(architecture)
+        trial.set_user_attr("cost", asdict(cost))
+        self._constrain(trial, cost)
+        if not self.limits.allow(cost):
+            trial.set_user_attr("uncounted", "above a limit")
+            raise optuna.TrialPruned
+        value, accuracy, seconds = self.evaluate(architecture, trial.user_attrs["seed"])
+        if not math.isfinite(value):
+            raise ValueError(f"the objective is {value}")
         trial.set_user_attr("accuracy", accuracy)
         trial.set_user_attr("seconds", seconds)
-        return objective
-
-    def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> float:
-        """Give `trial` the value of the `twin` of the same architecture, already trained."""
-        trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
-        if twin.value is None:
-            raise optuna.TrialPruned
-        self._constrain(trial, Cost(**twin.user_attrs["cost"]))
-        return twin.value
+        return value
 
     def _constrain(self, trial: optuna.Trial, cost: Cost) -> None:
         for key, excess in self.limits.excess(cost).items():
             trial.set_constraint(key, excess)
 
-    def _candidate(self, trial: FrozenTrial) -> Candidate:
-        attrs = trial.user_attrs
-        return Candidate(
-            trial=trial.number,
-            name=attrs.get("candidate", ""),
-            architecture=self.space.restore(attrs["architecture"])
-            if "architecture" in attrs
-            else None,
-            seed=attrs["seed"],
-            objective=trial.value if trial.state == TrialState.COMPLETE else None,
-            accuracy=attrs.get("accuracy"),
-            cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
-            seconds=attrs.get("seconds"),
-            is_uniform=attrs["uniform"],
-            reason=attrs.get("reason", ""),
-        )
+
+def read_candidates(journal: Path, space: Space) -> list[Candidate]:
+    """Return the candidates of the search in `journal` so far, none where there was no search."""
+    return candidates_of(open_study(journal), space) if journal.exists() else []
+
+
+def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:
+    """Return the candidates that `study` tried, in order."""
+    return [_candidate(trial, space) for trial in _counted(study)]
+
+
+def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
+    attrs = trial.user_attrs
+    return Candidate(
+        trial=trial.number,
+        name=attrs.get("candidate", ""),
+        architecture=space.restore(attrs["architecture"]) if "architecture" in attrs else None,
+        seed=attrs["seed"],
+        objective=trial.value if trial.state == TrialState.COMPLETE else None,
+        accuracy=attrs.get("accuracy"),
+        cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
+        seconds=attrs.get("seconds"),
+        is_uniform=attrs["uniform"],
+        reason=attrs.get("reason", ""),
+    )
 
 
 def _counted(study: optuna.Study) -> list[FrozenTrial]:
     """Return the finished trials that tried a candidate of their own."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state.is_finished() and "uncounted" not in trial.user_attrs
-    ]
+    return [trial for trial in study.get_trials(deepcopy=False) if _is_counted(trial)]
 
 
-def _drop_unfinished_trial(journal: Path) -> None:
-    """Cut the last trial from `journal` where a kill left it running."""
-    lines = journal.read_bytes().splitlines(keepends=True)
-    codes = [json.loads(line)["op_code"] for line in lines]
-    if CREATE_TRIAL in codes:
-        last = len(codes) - 1 - codes[::-1].index(CREATE_TRIAL)
-        if SET_TRIAL_STATE not in codes[last:]:
-            os.truncate(journal, sum(map(len, lines[:last])))
+def _is_counted(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() and "uncounted" not in trial.user_attrs
+
+
+def _idle(study: optuna.Study) -> int:
+    """Return how many trials in a row, up to the last, tried nothing of their own."""
+    trials = reversed(study.get_trials(deepcopy=False))
+    return sum(1 for _ in takewhile(lambda trial: not _is_counted(trial), trials))

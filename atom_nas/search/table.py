@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from atom_nas.scoring.space import Space
-from atom_nas.search.study import Candidate
+from atom_nas.search.candidate import Candidate
 from atom_nas.storage import write_csv
 
 

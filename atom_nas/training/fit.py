@@ -1,6 +1,8 @@
 """Train one net on images in memory, and score it."""
 
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,9 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from atom_nas.data.images import ImageSet, Normalization
+from atom_nas.storage import derive_seed
 from atom_nas.training.devices import autocast, memory_format
 
 EVALUATION_BATCH = 500
+
+NUM_PARTS = 30
+"""The training loss is averaged over each of so many equal parts of the steps."""
+
+FORWARD, FORWARD_BACKWARD = 1, 3
+"""Multiply-adds of an image in units of a forward pass: a backward pass takes two."""
 
 
 class DivergenceError(RuntimeError):
@@ -21,8 +31,8 @@ class DivergenceError(RuntimeError):
 class Training:
     """SGD with Nesterov momentum on a one-cycle learning rate, images shifted and mirrored."""
 
-    epochs: float
-    """Passes over the training images; the last may be a part of one."""
+    steps: int
+    """Updates of the whole schedule, each on one batch."""
     flip: bool
     """Mirror half of the images."""
     stop: float = 1.0
@@ -38,14 +48,28 @@ class Training:
     """Images move by up to this share of their side, zero-padded."""
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or self.batch_size < 1 or self.learning_rate <= 0:
-            raise ValueError(f"epochs, batch_size and learning_rate must be positive: {self}")
+        if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
+            raise ValueError(f"steps, batch_size and learning_rate must be positive: {self}")
         if not 0 < self.stop <= 1:
             raise ValueError(f"stop is {self.stop}; it must be above 0 and at most 1")
 
+    def steps_in(self, epochs: float, num_images: int) -> int:
+        """Return how many steps so many passes over `num_images` images are, at least one."""
+        return max(1, round(epochs * -(-num_images // self.batch_size)))
+
+    @property
+    def steps_taken(self) -> int:
+        """The steps up to `stop`."""
+        return max(1, round(self.steps * self.stop))
+
+    def images_shown(self, num_images: int) -> int:
+        """Return how many images the steps show, repeats counted, of a set of `num_images`."""
+        epochs, rest = divmod(self.steps_taken, -(-num_images // self.batch_size))
+        return epochs * num_images + rest * min(self.batch_size, num_images)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Outcome:
     """How well a net classifies, and how it learnt to."""
 
     accuracy: float
@@ -55,7 +79,7 @@ class Score:
     seconds: float = 0.0
     """Of the training."""
     curve: tuple[float, ...] = ()
-    """The mean training loss of each epoch."""
+    """The mean training loss of each of at most 30 equal parts of the steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,24 +89,23 @@ class Examples:
     images: Tensor
     labels: Tensor
 
-    def to(self, device: torch.device) -> Self:
-        """Return the same examples on `device`."""
-        return type(self)(images=self.images.to(device), labels=self.labels.to(device))
+    @classmethod
+    def of(cls, images: ImageSet, normalization: Normalization, device: torch.device) -> Self:
+        """Return `images` on `device`, where their pixels, a byte each until then, are normalised."""
+        pixels = normalization(images.pixels.to(device))
+        return cls(images=pixels, labels=images.labels.to(device))
 
 
 def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) -> tuple[float, ...]:
-    """Train `net` in place on `examples`, shuffled every epoch; return each epoch's mean loss.
+    """Train `net` in place on `examples`, shuffled every epoch; return its loss part by part.
 
-    The order and the augmentation depend on `seed` alone. Raises DivergenceError when a loss is not
-    finite.
+    The order, the augmentation and what the net itself draws (dropout) depend on `seed` alone; the
+    global generators are left as they were. Raises DivergenceError when a loss is not finite.
     """
     device = examples.images.device
     layout = memory_format(net, device)
     net = net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
     generator = torch.Generator(device).manual_seed(seed)
-    num_images = len(examples.labels)
-    steps = training.epochs * -(-num_images // training.batch_size)
-    remaining = max(1, round(steps * training.stop))
     optimizer = torch.optim.SGD(
         net.parameters(),
         lr=training.learning_rate,
@@ -93,30 +116,47 @@ def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) ->
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=training.learning_rate,
-        total_steps=max(2, round(steps)),
+        total_steps=max(2, training.steps),
         cycle_momentum=False,
     )
+    batches = _batches(examples, training, generator)
     curve = []
-    while remaining:
-        order = torch.randperm(num_images, generator=generator, device=device)
-        total = torch.zeros((), device=device)
-        batches = order.split(training.batch_size)[:remaining]
-        for batch in batches:
-            images = shift_and_flip(examples.images[batch], training, generator)
-            with autocast(device):
-                logits = net(images.contiguous(memory_format=layout))
-            loss = F.cross_entropy(logits.float(), examples.labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), training.max_grad_norm)
-            optimizer.step()
-            schedule.step()
-            total += loss.detach()
-        if not torch.isfinite(total):
-            raise DivergenceError("the training loss is not finite")
-        remaining -= len(batches)
-        curve.append(total.item() / len(batches))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(seed, "net"))
+        for length in _parts(training.steps_taken):
+            total = torch.zeros((), device=device)
+            for _ in range(length):
+                batch = next(batches)
+                images = shift_and_flip(examples.images[batch], training, generator)
+                with autocast(device):
+                    logits = net(images.contiguous(memory_format=layout))
+                loss = F.cross_entropy(logits.float(), examples.labels[batch])
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(net.parameters(), training.max_grad_norm)
+                optimizer.step()
+                schedule.step()
+                total += loss.detach()
+            curve.append(total.item() / length)
+            if not math.isfinite(curve[-1]):
+                raise DivergenceError("the training loss is not finite")
     return tuple(curve)
+
+
+def _batches(
+    examples: Examples, training: Training, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield the positions (B,) of batch after batch, reshuffled every epoch, without an end."""
+    num_images, device = len(examples.labels), examples.images.device
+    while True:
+        order = torch.randperm(num_images, generator=generator, device=device)
+        yield from order.split(training.batch_size)
+
+
+def _parts(steps: int) -> list[int]:
+    """Return the lengths of at most 30 parts of `steps` that differ by one at most."""
+    count = min(NUM_PARTS, steps)
+    return [steps * (i + 1) // count - steps * i // count for i in range(count)]
 
 
 def shift_and_flip(images: Tensor, training: Training, generator: torch.Generator) -> Tensor:
@@ -143,7 +183,7 @@ def shift_and_flip(images: Tensor, training: Training, generator: torch.Generato
 
 
 @torch.inference_mode()
-def evaluate(net: nn.Module, examples: Examples) -> Score:
+def evaluate(net: nn.Module, examples: Examples) -> Outcome:
     """Score `net` on `examples`."""
     device = examples.images.device
     layout = memory_format(net, device)
@@ -159,14 +199,14 @@ def evaluate(net: nn.Module, examples: Examples) -> Score:
         hits += (logits.argmax(1) == labels).sum()
         loss += F.cross_entropy(logits, labels, reduction="sum")
     if not torch.isfinite(loss):
-        raise DivergenceError("the validation loss is not finite")
+        raise DivergenceError("the loss on held-out images is not finite")
     count = len(examples.labels)
-    return Score(accuracy=hits.item() / count, loss=loss.item() / count)
+    return Outcome(accuracy=hits.item() / count, loss=loss.item() / count)
 
 
 def fit_and_score(
     net: nn.Module, train: Examples, held_out: Examples, training: Training, *, seed: int
-) -> Score:
+) -> Outcome:
     """Train `net` on `train` and score it on `held_out`."""
     start = time.perf_counter()
     curve = fit(net, train, training, seed=seed)

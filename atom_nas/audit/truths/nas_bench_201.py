@@ -17,6 +17,15 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 
 FILES = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16": "imagenet"}
 
+NUM_EPOCHS = 200
+NUM_TRAINING = {"cifar10": 25_000, "cifar100": 50_000, "imagenet16": 151_700}
+"""Training images of the benchmark's splits (Dong & Yang, ICLR 2020, table 3)."""
+
+
+def images_shown(dataset: str) -> int:
+    """Return how many images a training of the table was shown."""
+    return NUM_EPOCHS * NUM_TRAINING[dataset]
+
 
 def load(dataset: str) -> dict[str, dict[str, Any]]:
     """Return the accuracies and seconds of all cells on `dataset`."""

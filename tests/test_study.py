@@ -1,14 +1,19 @@
 """The search: distinct candidates, limits, failures, samplers, and going on after any end."""
 
+import contextlib
 import json
 from dataclasses import asdict, replace
 
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 
 from atom_nas.scoring.space import load_space
+from atom_nas.errors import UserError
+from atom_nas.search.candidate import Limits
+from atom_nas.search.journal import open_study
 from atom_nas.search.samplers import SAMPLERS
-from atom_nas.search.study import Limits, Search
+from atom_nas.search.study import Search, read_candidates
 
 SOURCE = """
 from dataclasses import dataclass
@@ -68,7 +73,10 @@ def space(tmp_path_factory):
 
 def make_search(folder, space, evaluate=score, **changes):
     folder.mkdir(exist_ok=True)
-    options = {"limits": UNLIMITED, "sampler": "tpe", "num_uniform": 6, "seed": 0, **changes}
+    options = {
+        **{"limits": UNLIMITED, "sampler": "tpe", "num_uniform": 6, "seed": 0, "goes_by": "score"},
+        **changes,
+    }
     return Search(
         journal=folder / "study.journal",
         space=space,
@@ -135,7 +143,7 @@ def test_uniform_draws_of_nsga2_inherit_nothing_though_it_has_bred(tmp_path):
     space = make_space(tmp_path, widths=tuple(range(2, 15)), depth=20)
     chance = make_search(tmp_path / "a", space, sampler="random", limits=Limits(macs=900))
     chance.run(40, ignore)
-    drawn = [trial.params for trial in chance._open().get_trials()]
+    drawn = [trial.params for trial in open_study(chance.journal).get_trials()]
     for num_uniform, trials in [(10, 16), (24, 30)]:
         search = make_search(
             tmp_path / "b",
@@ -335,3 +343,82 @@ def test_a_search_killed_again_and_again_goes_on(tmp_path, space):
         search.run(done, ignore)
         leave_as_killed(tmp_path / "b", space, sampled=True)
     assert search.run(12, ignore) == whole
+
+
+class Killed(BaseException):
+    """Neither Optuna nor the search catches it."""
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_an_interrupt_at_any_line_of_the_journal_changes_nothing(
+    tmp_path, space, is_after, monkeypatch
+):
+    changes = {"num_uniform": 2}
+    whole = make_search(tmp_path / "whole", space, **changes).run(4, ignore)
+    num_lines = len((tmp_path / "whole" / "study.journal").read_bytes().splitlines())
+    plain = JournalFileBackend.append_logs
+    assert num_lines > 30
+    for line in range(num_lines):
+        error = (KeyboardInterrupt, Killed)[line % 2]
+        left = line
+
+        def interrupted(self, logs, error=error):
+            nonlocal left
+            left -= 1
+            if left == 0 and not is_after:
+                raise error
+            plain(self, logs)
+            if left == 0:
+                raise error
+
+        search = make_search(tmp_path / f"{line}", space, **changes)
+        with monkeypatch.context() as patch, contextlib.suppress(error):
+            patch.setattr(JournalFileBackend, "append_logs", interrupted)
+            search.run(4, ignore)
+        assert search.run(4, ignore) == whole
+
+
+def test_another_objective_is_told_again_to_the_same_trials(tmp_path, space):
+    first = make_search(tmp_path, space, num_uniform=8).run(8, ignore)
+
+    def negated(architecture, seed):
+        evaluated.append(architecture)
+        objective, accuracy, seconds = score(architecture, seed)
+        return -objective, accuracy, seconds
+
+    evaluated = []
+    search = make_search(tmp_path, space, negated, goes_by="negated")
+    again = search.run(8, ignore)
+    assert [(c.name, c.seed, -c.objective) for c in again] == [
+        (c.name, c.seed, c.objective) for c in first
+    ]
+    assert len(evaluated) == 8
+    longer = search.run(12, ignore)
+    assert longer[:8] == again and len(evaluated) == 12
+    assert make_search(tmp_path, space, num_uniform=8).run(8, ignore)[:8] == first
+
+
+def test_what_fails_by_another_objective_is_a_failed_candidate(tmp_path, space):
+    make_search(tmp_path, space).run(3, ignore)
+    evaluate = Recorder(stop=1, error=RuntimeError("no second draw"))
+    candidates = make_search(tmp_path, space, evaluate, goes_by="two draws").run(3, ignore)
+    assert [c.reason for c in candidates] == ["", "no second draw", ""]
+
+
+def test_found_candidates_are_read_without_an_evaluation(tmp_path, space):
+    journal = tmp_path / "study.journal"
+    assert read_candidates(journal, space) == [] and not journal.exists()
+    found = make_search(tmp_path, space).run(5, ignore)
+    assert read_candidates(journal, space) == found
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_flipped_bit_in_the_journal_is_seen(tmp_path, space, share):
+    make_search(tmp_path, space).run(5, ignore)
+    journal = tmp_path / "study.journal"
+    content = bytearray(journal.read_bytes())
+    content[int(share * len(content))] ^= 1
+    journal.write_bytes(content)
+    with pytest.raises(UserError, match=r"study.journal is damaged .*delete it") as caught:
+        make_search(tmp_path, space).run(5, ignore)
+    assert "\n" not in str(caught.value)

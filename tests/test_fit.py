@@ -16,7 +16,7 @@ from atom_nas.training.fit import (
     shift_and_flip,
 )
 
-TRAINING = Training(epochs=4, flip=False, batch_size=16)
+TRAINING = Training(steps=32, flip=False, batch_size=16)
 
 
 def make_net(seed=0):
@@ -106,12 +106,12 @@ def test_flip_alone_mirrors_about_half():
 
 def test_learns_separable_images():
     score = fit_and_score(
-        make_net(), make_stripes(), make_stripes(seed=1), replace(TRAINING, epochs=10), seed=0
+        make_net(), make_stripes(), make_stripes(seed=1), replace(TRAINING, steps=80), seed=0
     )
     assert score.accuracy > 0.95
     assert score.loss < 0.3
     assert score.seconds > 0
-    assert len(score.curve) == 10
+    assert len(score.curve) == 30
     assert score.curve[0] > score.curve[-1]
 
 
@@ -135,8 +135,8 @@ def test_the_global_generator_does_not_matter():
     assert all(map(torch.equal, first.parameters(), second.parameters()))
 
 
-def steps_of(training):
-    """Return the images of each step of a training on 80 of them."""
+def steps_of(training, count=80):
+    """Return the images of each step of a training on `count` of them."""
     seen = []
 
     class Watched(nn.Linear):
@@ -144,14 +144,51 @@ def steps_of(training):
             seen.append(len(images))
             return super().forward(images.flatten(1))
 
-    fit(Watched(64, 2), make_stripes(count=80), training, seed=0)
+    fit(Watched(64, 2), make_stripes(count=count), training, seed=0)
     return seen
 
 
-def test_a_part_of_an_epoch_is_a_part_of_its_steps():
-    assert steps_of(replace(TRAINING, epochs=1.6)) == [16] * 8
-    assert steps_of(replace(TRAINING, epochs=0.4)) == [16] * 2
-    assert steps_of(replace(TRAINING, epochs=1e-6)) == [16]
+@pytest.mark.parametrize("count", [80, 70, 10])
+@pytest.mark.parametrize("steps", [1, 7, 12])
+def test_steps_show_the_images_that_are_counted(count, steps):
+    training = replace(TRAINING, steps=steps)
+    shown = steps_of(training, count)
+    assert len(shown) == steps
+    assert sum(shown) == training.images_shown(count)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps"), [(1, 5), (1.6, 8), (0.4, 2), (1e-6, 1)]
+)
+def test_epochs_in_steps(epochs, steps):
+    assert TRAINING.steps_in(epochs, 80) == steps
+
+
+def test_the_curve_is_the_mean_loss_of_thirty_equal_parts(monkeypatch):
+    losses = []
+    plain = torch.nn.functional.cross_entropy
+
+    def watched(*args, **kwargs):
+        losses.append(plain(*args, **kwargs))
+        return losses[-1]
+
+    monkeypatch.setattr("atom_nas.training.fit.F.cross_entropy", watched)
+    curve = fit(make_net(), make_stripes(), replace(TRAINING, steps=60), seed=0)
+    pairs = torch.stack(losses).view(30, 2).mean(1)
+    torch.testing.assert_close(torch.tensor(curve), pairs)
+
+
+def test_dropout_depends_on_the_seed_alone_and_leaves_the_global_generator():
+    weights = []
+    for number in (1, 2):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 2))
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        fit(net, make_stripes(), TRAINING, seed=5)
+        assert torch.equal(torch.get_rng_state(), before)
+        weights.append(net[2].weight)
+    assert torch.equal(*weights)
 
 
 def test_stopping_cuts_the_schedule_where_it_is(monkeypatch):
@@ -163,8 +200,8 @@ def test_stopping_cuts_the_schedule_where_it_is(monkeypatch):
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.SGD, "step", watched)
-    assert len(steps_of(replace(TRAINING, epochs=4))) == 20
-    assert len(steps_of(replace(TRAINING, epochs=4, stop=0.25))) == 5
+    assert len(steps_of(replace(TRAINING, steps=20))) == 20
+    assert len(steps_of(replace(TRAINING, steps=20, stop=0.25))) == 5
     assert rates[20:] == rates[:5]
 
 
@@ -215,7 +252,7 @@ def test_evaluation_leaves_the_net_in_evaluation_mode_and_batch_statistics_alone
 
 
 @pytest.mark.parametrize(
-    "change", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"stop": 0}, {"stop": 1.1}]
+    "change", [{"steps": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"stop": 0}, {"stop": 1.1}]
 )
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError, match="must be"):
@@ -224,4 +261,4 @@ def test_impossible_settings_are_refused(change):
 
 def test_a_batch_of_one_left_over_is_trained_too():
     examples = make_stripes(count=17)
-    fit(make_net(), examples, replace(TRAINING, epochs=1), seed=0)
+    fit(make_net(), examples, replace(TRAINING, steps=2), seed=0)

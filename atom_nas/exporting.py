@@ -1,0 +1,73 @@
+"""The best candidates of a search trained on the full data and exported, the best first."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.data.images import Dataset
+from atom_nas.export.folder import Trained, export_model
+from atom_nas.scoring.space import Space
+from atom_nas.search.candidate import Candidate
+
+
+def export_best(
+    best: Sequence[Candidate],
+    trained: TrainedTruth,
+    *,
+    folder: Path,
+    space: Space,
+    dataset: Dataset,
+    proxy: str,
+) -> list[Path]:
+    """Export `best` to `folder`/<rank>-<name>, ranked by validation accuracy; return the folders.
+
+    The test accuracy is written down and chooses nothing. A candidate whose full-data training
+    failed is left out, and a line says so.
+    """
+    ranked = []
+    for candidate in tqdm(best, "export", unit="candidate"):
+        measured = trained.measure(candidate.architecture, seed=candidate.seed)
+        if math.isnan(measured.validation[0]):
+            reason = trained.failure(candidate.architecture, seed=candidate.seed)
+            tqdm.write(f"{candidate.name} is not exported, its full-data training failed: {reason}")
+        else:
+            ranked.append((measured, candidate))
+    ranked.sort(key=lambda pair: -pair[0].validation[0])
+    folders = []
+    for rank, (measured, candidate) in enumerate(ranked, start=1):
+        assert candidate.cost is not None and measured.test is not None
+        metrics = {
+            "candidate": candidate.name,
+            "dataset": dataset.name,
+            "proxy": proxy,
+            "proxy_accuracy": candidate.accuracy,
+            "validation_accuracy": measured.validation[0],
+            "test_accuracy": measured.test[0],
+            "num_params": candidate.cost.num_params,
+            "macs": candidate.cost.macs,
+            "full_steps": trained.training.steps,
+            "full_seconds": measured.seconds,
+            "seed": candidate.seed,
+        }
+        net = Trained(
+            space_source=space.source,
+            architecture=candidate.architecture,
+            net=trained.trained_net(candidate.architecture, seed=candidate.seed),
+            image_shape=dataset.image_shape,
+            class_names=dataset.train.class_names,
+            normalization=dataset.normalization,
+        )
+        target = folder / f"{rank}-{candidate.name}"
+        _take_over(folder, candidate.name, target)
+        folders.append(export_model(net, target, metrics=metrics))
+    return folders
+
+
+def _take_over(folder: Path, name: str, target: Path) -> None:
+    """Rename the export of `name` to `target` where it stood at another rank."""
+    for found in folder.glob(f"[0-9]*-{name}"):
+        if found != target and found.name.partition("-")[2] == name and not target.exists():
+            found.rename(target)

@@ -1,0 +1,140 @@
+"""Scores on the proxy: each candidate trained once, found again by all that a score depends on."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+from made_toy import CPU, TRAINING, architecture, make_dataset, make_proxy, make_space
+
+from atom_nas.scoring import proxy_scores
+from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+
+
+@pytest.fixture
+def dataset():
+    return make_dataset()
+
+
+@pytest.fixture
+def space(tmp_path):
+    return make_space(tmp_path)
+
+
+@pytest.fixture
+def proxy():
+    return make_proxy()
+
+
+def make_scores(path, space, dataset):
+    return ProxyScores(path, space=space, dataset=dataset, device=CPU)
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def no_training(*args, **kwargs):
+    pytest.fail("trained again")
+
+
+def test_a_score_is_of_the_validation_split(tmp_path, space, dataset, proxy):
+    path = tmp_path / "scores.csv"
+    score = make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=3)
+    assert score.accuracy > 0.9
+    (row,) = rows_of(path)
+    assert (row["proxy"], row["candidate"], row["seed"]) == ("toy_ipc8", "linear", "3")
+    assert (float(row["accuracy"]), float(row["loss"])) == (score.accuracy, score.loss)
+    assert float(row["seconds"]) > 0
+
+
+def test_a_candidate_is_scored_once_and_found_by_the_next_process(
+    tmp_path, space, dataset, proxy, monkeypatch
+):
+    path = tmp_path / "scores.csv"
+    scores = make_scores(path, space, dataset)
+    first = scores.score(proxy, architecture(space), TRAINING, seed=3)
+    monkeypatch.setattr(proxy_scores, "fit_and_score", no_training)
+    assert scores.score(proxy, architecture(space), TRAINING, seed=3) == first
+    assert make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=3) == first
+    assert len(rows_of(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "change", ["proxy digest", "training", "validation split", "settings of the space"]
+)
+def test_what_a_score_depends_on_has_scores_of_its_own(
+    tmp_path, space, dataset, proxy, monkeypatch, change
+):
+    """Name and seed of the proxy stay the same: they say nothing."""
+    path, training = tmp_path / "scores.csv", TRAINING
+    make_scores(path, space, dataset).score(proxy, architecture(space), training, seed=0)
+    match change:
+        case "proxy digest":
+            proxy = make_proxy(digest="1" * 64)
+        case "training":
+            training = replace(TRAINING, steps=51)
+        case "validation split":
+            dataset = replace(dataset, validation=make_dataset().test)
+        case "settings of the space":
+            space = replace(space, settings={"wide": 1})
+    seen = []
+    monkeypatch.setattr(
+        ProxyScores,
+        "_measure",
+        lambda *_: seen.append(1) or dict.fromkeys(("accuracy", "loss", "seconds"), 0.25)
+        | {"curve": "1.0", "failure": ""},
+    )
+    scores = make_scores(path, space, dataset)
+    assert scores.score(proxy, architecture(space), training, seed=0).accuracy == 0.25
+    assert len(seen) == 1 and len(rows_of(path)) == 2
+
+
+def test_the_user_s_method_of_a_built_in_s_name_has_scores_of_its_own(
+    tmp_path, space, dataset, proxy
+):
+    path = tmp_path / "scores.csv"
+    scores = make_scores(path, space, dataset)
+    other = make_proxy(flipped=True, digest="f" * 64)
+    assert scores.score(proxy, architecture(space), TRAINING, seed=0).accuracy > 0.9
+    assert scores.score(other, architecture(space), TRAINING, seed=0).accuracy < 0.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("wild", "DivergenceError: the training loss is not finite"),
+        ("wrong", "RuntimeError: shapes of 3 and 4 do not fit"),
+        ("none", "ValueError: no such net"),
+    ],
+)
+def test_a_failure_is_kept_with_its_reason(
+    tmp_path, space, dataset, proxy, monkeypatch, kind, reason
+):
+    path = tmp_path / "scores.csv"
+    with pytest.raises(CandidateError, match=reason):
+        make_scores(path, space, dataset).score(proxy, architecture(space, kind), TRAINING, seed=0)
+    monkeypatch.setattr(proxy_scores, "fit_and_score", no_training)
+    with pytest.raises(CandidateError, match=reason):
+        make_scores(path, space, dataset).score(proxy, architecture(space, kind), TRAINING, seed=0)
+    (row,) = rows_of(path)
+    assert row["failure"] == reason
+    assert row["accuracy"] == ""
+
+
+def test_an_interrupt_is_no_failure(tmp_path, space, dataset, proxy, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "scores.csv"
+    monkeypatch.setattr(proxy_scores, "fit_and_score", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
+    assert not path.exists()
+
+
+def test_the_curve_is_kept(tmp_path, space, dataset, proxy):
+    path = tmp_path / "scores.csv"
+    first = make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
+    assert len(first.curve) == 30 and first.curve[-1] < first.curve[0]
+    assert make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0) == first
