@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space, candidate_name, describe
+from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space, architecture_json, candidate_name
 from atom_nas.search.samplers import SAMPLERS, uniform
 from atom_nas.storage import derive_seed, drop_torn_line
 from atom_nas.training.cost import Cost
@@ -149,7 +149,7 @@ class Search:
             if twin is not None:
                 return self._repeat(trial, twin)
             trial.set_user_attr("candidate", name)
-            trial.set_user_attr("architecture", describe(architecture))
+            trial.set_user_attr("architecture", architecture_json(architecture))
             cost = self.space.cost(architecture)
             trial.set_user_attr("cost", asdict(cost))
             self._constrain(trial, cost)
