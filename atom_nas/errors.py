@@ -1,7 +1,9 @@
 """Errors that a user can mend: one line, shown without a traceback, exit status 2."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -19,3 +21,9 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
 def explain(error: BaseException) -> str:
     """Return the kind and message of `error` in one line, as a table keeps it."""
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError where `path` is there and no regular file: to read a pipe would never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))

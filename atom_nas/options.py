@@ -11,7 +11,7 @@ import tyro
 from atom_nas.audit.rivals import AGAINST
 from atom_nas.distillation.condense import parse_name
 from atom_nas.distillation.recipes import RECIPES
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import UserError, require_regular, unknown
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.samplers import SAMPLERS
 
@@ -45,8 +45,8 @@ class DistillOptions:
         parse_name(self.proxy)
         if self.recipe not in RECIPES:
             raise unknown("recipe", self.recipe, RECIPES)
-        if self.seed < 0:
-            raise UserError(f"--seed is {self.seed}; it must be at least 0.")
+        if not 0 <= self.seed < 2**64:
+            raise UserError(f"--seed is {self.seed}; it must be from 0 to {2**64 - 1}.")
         for field in fields(self):
             value = getattr(self, field.name)
             if type(value) is int and field.name != "seed" and value < 1:
@@ -153,6 +153,7 @@ def read_config(path: Path, kind: type[DistillOptions]) -> dict[str, Any]:
     of another type.
     """
     try:
+        require_regular(path)
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"config file {path} cannot be read: {error.strerror}.") from error

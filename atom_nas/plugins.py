@@ -53,7 +53,8 @@ def source_digest(module: ModuleType) -> str:
 
 def _load_file(path: Path, kind: str) -> ModuleType:
     if not path.is_file():
-        raise UserError(f"{kind} file {str(path)!r} does not exist; give the path of a .py file.")
+        reason = "is no regular file" if path.exists() else "does not exist"
+        raise UserError(f"{kind} file {str(path)!r} {reason}; give the path of a .py file.")
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     module_name = f"_atom_nas_plugin_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(module_name, path)
@@ -62,7 +63,7 @@ def _load_file(path: Path, kind: str) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise UserError(f"{kind} file {str(path)!r} does not import: {explain(error)}") from error
     return module

@@ -28,7 +28,7 @@ from atom_nas.distillation.condense import Condensation, condense, is_distilled
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
-from atom_nas.scoring.space import Space, candidate_name, draw_uniformly, load_space
+from atom_nas.scoring.space import Space, candidate_name, load_space, uniform_architectures
 from atom_nas.search.study import Limits
 from atom_nas.storage import Table, derive_seed
 from atom_nas.training.fit import Examples, Training, evaluate, fit
@@ -162,7 +162,7 @@ def measure(
 def sample(space: Space, n: int) -> list[tuple[Any, int]]:
     """Return the audit's first `n` cells with their seeds."""
     allow = Limits(num_params=None, macs=None).allow
-    drawn = islice(draw_uniformly(space, seed=derive_seed(0, "audit"), is_allowed=allow), n)
+    drawn = islice(uniform_architectures(space, seed=derive_seed(0, "audit"), is_allowed=allow), n)
     return [(cell, derive_seed(0, "audited", i)) for i, cell in enumerate(drawn)]
 
 

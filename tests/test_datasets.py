@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-import torch
 import torchvision.datasets
 from made_data import arrays, one_line, save_images
 from sklearn.datasets import load_digits
 
 from atom_nas import plugins
-from atom_nas.data.images import Normalization, Source
+from atom_nas.data.images import Normalization
 from atom_nas.data.sources import open_dataset
 from atom_nas.errors import UserError
+from atom_nas.testing.sources import SourceContract
 
 PLUGINS = sorted(plugins.available("atom_nas.data.sources"))
 CIFAR10_FILE = Path("~/.cache/atom_nas/cifar10.npz").expanduser()
@@ -48,58 +48,34 @@ def prepared(name, root):
     return name, root
 
 
-# Contract: every plug-in found
-
-
-@pytest.mark.parametrize("name", PLUGINS)
-def test_plugin_describes_itself_in_one_sentence(name):
-    line = plugins.available("atom_nas.data.sources")[name]
-    assert line.endswith((".", ";", "_*."))
-    assert 10 < len(line) < 100
-
-
-@pytest.mark.parametrize("name", PLUGINS)
-def test_plugin_loads_a_valid_source(name, tmp_path):
-    source = module_of(name).load(prepared(name, tmp_path)[1])
-    assert isinstance(source, Source)
-    for split in filter(None, (source.train, source.validation, source.test)):
-        assert split.pixels.dtype == torch.uint8
-        assert split.pixels.is_contiguous()
-        assert split.image_shape == source.train.image_shape
-        assert split.class_names == source.train.class_names
-        assert split.labels.min() >= 0
-        assert split.labels.max() < split.num_classes
-    assert all(len(indices) for indices in source.train.class_indices())
-    assert len(set(source.train.class_names)) == source.train.num_classes
-
-
-@pytest.mark.parametrize("name", PLUGINS)
-def test_plugin_opens_with_three_splits_the_same_each_time(name, tmp_path):
-    given = prepared(name, tmp_path)[0]
-    first, again = (open_dataset(given, tmp_path, seed=5) for _ in range(2))
-    assert first.name == (name if given == name else Path(given).stem)
-    for part in ("train", "validation", "test"):
-        assert len(getattr(first, part)) > 0
-        assert getattr(first, part).digest == getattr(again, part).digest
-    other = open_dataset(given, tmp_path, seed=6)
-    assert other.validation.digest != first.validation.digest
+class TestSources(SourceContract):
+    @pytest.fixture(params=PLUGINS)
+    def given(self, request, tmp_path):
+        return prepared(request.param, tmp_path)[0], tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "flip"),
+    ("name", "flip", "whiten"),
     [
-        ("cifar10", True),
-        ("cifar100", True),
-        ("digits", False),
-        ("fashion_mnist", True),
-        ("folder", True),
-        ("mnist", False),
-        ("npz", True),
-        ("svhn", False),
+        ("cifar10", True, True),
+        ("cifar100", True, True),
+        ("digits", False, False),
+        ("fashion_mnist", True, False),
+        ("folder", True, False),
+        ("mnist", False, False),
+        ("npz", True, False),
+        ("svhn", False, False),
     ],
 )
-def test_flip(name, flip, tmp_path):
-    assert open_dataset(prepared(name, tmp_path)[0], tmp_path, seed=0).flip is flip
+def test_flip_and_whiten(name, flip, whiten, tmp_path):
+    dataset = open_dataset(prepared(name, tmp_path)[0], tmp_path, seed=0)
+    assert (dataset.flip, dataset.whiten) == (flip, whiten)
+
+
+def test_a_files_name_does_not_decide_on_whitening(tmp_path):
+    np.savez(tmp_path / "cifar10.npz", **arrays(10))
+    assert open_dataset("cifar10", tmp_path, seed=0).whiten
+    assert not open_dataset(str(tmp_path / "cifar10.npz"), tmp_path, seed=0).whiten
 
 
 # Names
@@ -254,6 +230,7 @@ def test_torchvision_files_are_read(name, cls, save, subfolder, tmp_path, monkey
         assert np.array_equal(image_set.pixels.permute(0, 2, 3, 1).numpy(), expected)
         assert image_set.labels.tolist() == made[f"{split}_labels"].ravel().tolist()
     assert source.validation is None
+    assert source.whiten is name.startswith("cifar")
 
 
 def test_npz_comes_before_torchvision_files(tmp_path, monkeypatch):

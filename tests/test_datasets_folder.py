@@ -1,5 +1,7 @@
 """A folder of image files as a data set."""
 
+import os
+
 import numpy as np
 import pytest
 from made_data import one_line, save_images
@@ -131,6 +133,24 @@ def stranger_in_test(root):
     return str(root / "test" / "fox"), "cat, dog"
 
 
+def no_class_in_test(root):
+    save_images(root / "train")
+    (root / "test").mkdir()
+    return str(root / "test"), "no class folder; delete it", "cat, dog"
+
+
+def empty_class_in_test(root):
+    save_images(root / "train")
+    (root / "test" / "cat").mkdir(parents=True)
+    return str(root / "test" / "cat"), "no image"
+
+
+def named_pipe(root):
+    save_images(root)
+    os.mkfifo(root / "cat" / "pipe.png")
+    return str(root / "cat" / "pipe.png"), "cannot be read", "no regular file"
+
+
 def text_file(root):
     save_images(root)
     (root / "dog" / "5.png").write_text("hello")
@@ -172,6 +192,9 @@ def sixteen_bits(root):
         empty_class,
         no_images,
         stranger_in_test,
+        no_class_in_test,
+        empty_class_in_test,
+        named_pipe,
         text_file,
         empty_file,
         truncated_file,

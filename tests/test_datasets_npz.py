@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import pickle
 import zipfile
 
@@ -70,6 +71,13 @@ def test_bad_npz_is_refused(reason, change, tmp_path):
     with pytest.raises(UserError) as caught:
         open_dataset(str(tmp_path / "bad.npz"), tmp_path, seed=0)
     one_line(caught, tmp_path / "bad.npz", reason)
+
+
+def test_a_named_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(UserError, match=r"cannot be read .* no regular file") as caught:
+        open_dataset(str(tmp_path / "a.npz"), tmp_path, seed=0)
+    one_line(caught, tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -172,7 +172,32 @@ def test_validation_has_a_limit(monkeypatch):
     assert class_counts(images.split("some", source, seed=0).validation) == [3, 3]
 
 
-@pytest.mark.parametrize(("counts", "left"), [((1, 9), 1), ((9, 2), 1), ((9, 0), 0)])
+def test_validation_of_many_classes_keeps_the_limit(monkeypatch):
+    monkeypatch.setattr(images, "MAX_VALIDATION", 8)
+    source = Source(train=make((20, 30, 30, 30)), test=make((2, 2, 2, 2)))
+    assert class_counts(images.split("some", source, seed=0).validation) == [1, 2, 2, 2]
+    crowded = Source(train=make((10,) * 5), test=make((2,) * 5))
+    monkeypatch.setattr(images, "MAX_VALIDATION", 3)
+    assert class_counts(images.split("some", crowded, seed=0).validation) == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"test": make(shape=(2, 4, 6))}, "test split has the image_shape (2, 4, 6) and the train"),
+        ({"test": replace(make(), class_names=tuple("cba"))}, "test split has the class_names"),
+        ({"validation": make().select(torch.arange(0))}, "validation split has no image"),
+        ({"validation": replace(make(), labels=make().labels + 1)}, "labels 1..3; they must be"),
+        ({"train": make((9, 0, 9)), "test": make()}, "train split has no image of class 'class 1'"),
+    ],
+)
+def test_splits_that_do_not_fit_each_other_are_refused(changes, reason):
+    with pytest.raises(UserError) as caught:
+        Source(**{"train": make(), **changes})
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(("counts", "left"), [((1, 9), 1), ((9, 2), 1)])
 def test_class_too_small_to_split_is_named(counts, left):
     culprit = counts.index(min(counts))
     with pytest.raises(UserError, match=f"'class {culprit}' has too few images.* {left} left"):

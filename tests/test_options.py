@@ -1,6 +1,7 @@
 """Options: defaults of the interface, what is refused, and files of them."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def test_defaults_are_the_main_job():
         ({"sampler": "tpee"}, r"unknown sampler 'tpee'.*'tpe'"),
         ({"recipe": "papr"}, r"unknown recipe 'papr'.*'paper'"),
         ({"proxy": "atm_ipc5"}, r"'atm'.*'atom'"),
-        ({"seed": -1}, r"--seed is -1; it must be at least 0"),
+        ({"seed": -1}, r"--seed is -1; it must be from 0 to 18446744073709551615\."),
+        ({"seed": 2**64}, r"--seed is 18446744073709551616; it must be from 0"),
         ({"trials": 0}, r"--trials is 0; it must be at least 1"),
         ({"top_k": 0}, r"--top-k is 0"),
         ({"audit_size": -3}, r"--audit-size is -3"),
@@ -134,6 +136,9 @@ def test_a_config_that_is_not_text(tmp_path):
 def test_a_missing_config(tmp_path):
     with pytest.raises(UserError, match=r"none\.toml cannot be read: No such file"):
         read_config(tmp_path / "none.toml", Options)
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(UserError, match=r"pipe\.toml cannot be read: it is no regular file"):
+        read_config(tmp_path / "pipe.toml", Options)
 
 
 def test_a_config_of_distill_knows_its_own_options_alone(tmp_path):

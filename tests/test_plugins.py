@@ -1,3 +1,4 @@
+import os
 import sys
 import types
 
@@ -28,6 +29,19 @@ def test_available_imports_nothing(tmp_path, monkeypatch):
     (package / "silent.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     assert plugins.available("some_plugins") == {"explosive": "Goes off.", "silent": ""}
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "search_spaces",
+        *(f"atom_nas.{p}" for p in ("data.sources", "distillation.methods", "audit.truths")),
+    ],
+)
+def test_every_plugin_says_in_a_line_what_it_is(package):
+    for name, line in plugins.available(package).items():
+        assert 10 < len(line) < 100, name
+        assert line.endswith((".", ";", "_*.")), name
 
 
 def test_load_by_name_returns_the_module():
@@ -85,6 +99,7 @@ def test_missing_functions_are_named(tmp_path):
     [
         ("def load(:", "SyntaxError"),
         ("import no_such_module_anywhere", "no_such_module_anywhere"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("raise ValueError('one\\ntwo')", "ValueError: one two"),
         ("x = '\udcff'", "SyntaxError"),
     ],
@@ -98,6 +113,12 @@ def test_file_that_does_not_import_is_one_line(tmp_path, text, reason):
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not [name for name in set(sys.modules) - before if "broken" in name]
+
+
+def test_a_named_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "mine.py")
+    with pytest.raises(UserError, match=r"mine\.py' is no regular file"):
+        load(str(tmp_path / "mine.py"))
 
 
 def test_file_that_is_not_there(tmp_path):

@@ -10,13 +10,15 @@ from atom_nas.distillation.recipes import RECIPES, Recipe, adjust, paper, releas
 from atom_nas.errors import UserError
 
 
-def dataset(name="digits", side=8, flip=True):
+def dataset(side=8, flip=True, whiten=False):
     images = ImageSet(
         pixels=torch.zeros(4, 1, side, side, dtype=torch.uint8),
         labels=torch.tensor([0, 0, 1, 1]),
         class_names=("a", "b"),
     )
-    return Dataset(name=name, train=images, validation=images, test=images, flip=flip)
+    return Dataset(
+        name="made", train=images, validation=images, test=images, flip=flip, whiten=whiten
+    )
 
 
 def test_names():
@@ -25,7 +27,7 @@ def test_names():
 
 @pytest.mark.parametrize(("images_per_class", "rate"), [(1, 1.0), (50, 1.0), (51, 10.0)])
 def test_paper_settings_at_32_pixels(images_per_class, rate):
-    recipe = paper(dataset("cifar10", side=32), images_per_class)
+    recipe = paper(dataset(side=32), images_per_class)
     assert (recipe.steps, recipe.momentum, recipe.real_batch) == (8_000, 0.5, 64)
     assert (recipe.spatial_power, recipe.channel_power) == (4, 4)
     assert recipe.embedding_weight == 0.01
@@ -38,18 +40,11 @@ def test_paper_settings_at_64_pixels():
     assert (recipe.depth, recipe.embedding_weight) == (4, 0.02)
 
 
-@pytest.mark.parametrize(
-    ("name", "whiten"), [("cifar10", True), ("cifar100", True), ("tiny", False), ("digits", False)]
-)
 @pytest.mark.parametrize("make", [paper, released])
-def test_whitening_is_for_cifar(make, name, whiten):
-    assert make(dataset(name, side=32), 10).whiten is whiten
-
-
-@pytest.mark.parametrize("make", [paper, released])
-@pytest.mark.parametrize("flip", [True, False])
-def test_mirroring_is_the_data_sets_choice(make, flip):
-    assert make(dataset(flip=flip), 1).flip is flip
+@pytest.mark.parametrize(("flip", "whiten"), [(True, False), (False, True)])
+def test_mirroring_and_whitening_are_the_data_sets_choice(make, flip, whiten):
+    recipe = make(dataset(flip=flip, whiten=whiten), 1)
+    assert (recipe.flip, recipe.whiten) == (flip, whiten)
 
 
 def test_released_settings_depart_where_the_code_does():

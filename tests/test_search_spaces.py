@@ -1,12 +1,9 @@
-import ast
+"""The spaces that come with atom_nas: the contract of all, and what is particular to each."""
+
 import dataclasses
 import importlib
 import itertools
-import json
-import pkgutil
 import random
-import sys
-from pathlib import Path
 
 import optuna
 import pytest
@@ -14,11 +11,17 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import search_spaces
+from atom_nas import plugins
+from atom_nas.testing.spaces import SpaceContract
 from search_spaces import convnet, mobile
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__))
-IMAGE_SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
+NAMES = sorted(plugins.available("search_spaces"))
+
+
+class TestSpaces(SpaceContract):
+    @pytest.fixture(params=NAMES)
+    def name(self, request):
+        return request.param
 
 
 @pytest.fixture(params=NAMES)
@@ -40,44 +43,6 @@ def test_the_spaces_are_found():
     assert {"convnet", "mobile", "nas_bench_201"} <= set(NAMES)
 
 
-def test_first_docstring_line_describes_the_space(space):
-    line = space.__doc__.splitlines()[0]
-    assert 20 < len(line) < 90
-    assert line.endswith(".")
-
-
-def test_imports_only_torch_torchvision_ops_and_the_standard_library(space):
-    modules = []
-    for node in ast.walk(ast.parse(Path(space.__file__).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "a relative import cannot be exported"
-            modules.append(node.module)
-    for module in modules:
-        package = module.partition(".")[0]
-        allowed = package in sys.stdlib_module_names or package == "torch"
-        assert allowed or module == "torchvision.ops", module
-
-
-def test_architecture_is_a_frozen_keyword_only_value(space):
-    first, second = draw(space, 2)
-    fields = dataclasses.fields(first)
-    twin = dataclasses.replace(first)
-    assert first == twin
-    assert hash(first) == hash(twin)
-    assert first != second
-    assert all(field.kw_only for field in fields)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(first, fields[0].name, getattr(second, fields[0].name))
-
-
-def test_architecture_survives_json(space):
-    for architecture in draw(space, 20):
-        stored = json.loads(json.dumps(dataclasses.asdict(architecture)))
-        assert space.Architecture(**stored) == architecture
-
-
 def test_a_wrong_value_of_any_field_is_named_with_the_allowed_ones(space):
     (architecture,) = draw(space, 1)
     for field in dataclasses.fields(architecture):
@@ -85,37 +50,11 @@ def test_a_wrong_value_of_any_field_is_named_with_the_allowed_ones(space):
             dataclasses.replace(architecture, **{field.name: "tapioca"})
 
 
-def test_a_seed_draws_the_same_architectures_again(space):
-    assert draw(space, 5, seed=3) == draw(space, 5, seed=3)
-    assert draw(space, 5, seed=3) != draw(space, 5, seed=4)
-
-
 def test_trial_parameters_are_the_fields(space):
     for architecture in draw(space, 5):
         trial = optuna.trial.FixedTrial(dataclasses.asdict(architecture))
         assert space.sample(trial) == architecture
         assert trial.params == dataclasses.asdict(architecture)
-
-
-def test_same_seed_builds_the_same_weights(space):
-    for architecture in draw(space, 3):
-        first = build_seeded(space, architecture, (3, 16, 16)).state_dict()
-        second = build_seeded(space, architecture, (3, 16, 16)).state_dict()
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-@pytest.mark.parametrize("image_shape", IMAGE_SHAPES)
-def test_logits_are_finite_and_every_image_has_its_own(space, image_shape):
-    for architecture in draw(space, 4, seed=image_shape[-1]):
-        network = build_seeded(space, architecture, image_shape, num_classes=7)
-        images = torch.randn(2, *image_shape)
-        with torch.no_grad():
-            assert network(images).shape == (2, 7)
-            network.eval()
-            logits = network(images)
-            assert torch.isfinite(logits).all()
-            torch.testing.assert_close(network(images[:1]), logits[:1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("num_classes", [2, 100])

@@ -1,20 +1,27 @@
 """A search space loaded, drawn from, named, built and counted."""
 
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import make_dataclass
 
 import optuna
 import pytest
 import torch
 
-from atom_nas import plugins
 from atom_nas.errors import UserError
-from atom_nas.scoring.space import candidate_name, describe, draw_uniformly, load_space
+from atom_nas.scoring.space import (
+    architecture_json,
+    candidate_name,
+    load_space,
+    uniform_architectures,
+)
+from atom_nas.testing.spaces import SpaceContract
 
-SPACES = sorted(plugins.available("search_spaces"))
-FIVE = """
+HEAD = """
 from dataclasses import dataclass
 from torch import nn
-
+"""
+FIVE = f"""{HEAD}
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     widths: tuple[int, ...]
@@ -31,6 +38,11 @@ def build(architecture, image_shape, num_classes):
 """
 
 
+def write(folder, text):
+    (folder / "mine.py").write_text(text, encoding="utf-8")
+    return str(folder / "mine.py")
+
+
 @pytest.fixture
 def five(tmp_path):
     file = tmp_path / "five.py"
@@ -42,27 +54,15 @@ def weights(net):
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
-@pytest.mark.parametrize("name", SPACES)
-def test_every_space_names_describes_and_restores(name):
-    space = load_space(name, (3, 32, 32), 10)
-    architectures = list(zip(range(8), draw_uniformly_from(space), strict=False))
-    names = {candidate_name(architecture) for _, architecture in architectures}
-    assert len(names) == 8
-    for _, architecture in architectures:
-        assert space.restore(describe(architecture)) == architecture
-        assert not set(candidate_name(architecture)) & set("/\\ ,\n")
-
-
-def draw_uniformly_from(space, seed=0):
-    return draw_uniformly(space, seed=seed, is_allowed=lambda cost: True)
+def drawn_from(space, seed=0):
+    return uniform_architectures(space, seed=seed, is_allowed=lambda cost: True)
 
 
 def test_a_users_own_space_by_path(five, tmp_path):
     assert five.name == "five"
     assert five.source == tmp_path / "five.py"
     architecture = five.module.Architecture(widths=(4, 4))
-    assert candidate_name(architecture) == "4_4-True"
-    assert five.restore(describe(architecture)) == architecture
+    assert five.restore(architecture_json(architecture)) == architecture
     assert five.cost(architecture).num_params == (16 * 4 + 4) + (4 * 4 + 4) + (4 * 3 + 3)
 
 
@@ -84,25 +84,25 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_global_generator(five):
 
 
 def test_uniform_draws_are_distinct_and_end_with_the_space(five):
-    names = [candidate_name(architecture) for architecture in draw_uniformly_from(five)]
+    names = [candidate_name(architecture) for architecture in drawn_from(five)]
     assert len(names) == len(set(names)) == 5
 
 
 def test_uniform_draws_repeat_by_seed(five):
-    first, again, other = (list(draw_uniformly_from(five, seed)) for seed in (0, 0, 3))
+    first, again, other = (list(drawn_from(five, seed)) for seed in (0, 0, 3))
     assert first == again != other
 
 
 def test_uniform_draws_are_uniform(five):
     counts = dict.fromkeys(range(1, 6), 0)
     for seed in range(300):
-        counts[len(next(draw_uniformly_from(five, seed)).widths)] += 1
+        counts[len(next(drawn_from(five, seed)).widths)] += 1
     assert min(counts.values()) > 35
     assert max(counts.values()) < 90
 
 
 def test_uniform_draws_keep_the_limits(five):
-    allowed = draw_uniformly(five, seed=0, is_allowed=lambda cost: cost.num_params <= 103)
+    allowed = uniform_architectures(five, seed=0, is_allowed=lambda cost: cost.num_params <= 103)
     assert {len(architecture.widths) for architecture in allowed} == {1, 2}
 
 
@@ -111,7 +111,7 @@ def test_draws_that_cannot_be_counted_are_left_out(tmp_path):
     text = "def build(architecture, image_shape, num_classes):\n    "
     file.write_text(FIVE.replace(text, f"{text}if len(architecture.widths) == 2: 1 / 0\n    "))
     space = load_space(str(file), (1, 4, 4), 3)
-    assert sorted(len(a.widths) for a in draw_uniformly_from(space)) == [1, 3, 4, 5]
+    assert sorted(len(a.widths) for a in drawn_from(space)) == [1, 3, 4, 5]
 
 
 def test_draws_that_cannot_be_sampled_are_left_out(tmp_path):
@@ -119,24 +119,118 @@ def test_draws_that_cannot_be_sampled_are_left_out(tmp_path):
     text = "    return Architecture("
     file.write_text(FIVE.replace(text, f"    if depth == 2: 1 / 0\n{text}"))
     space = load_space(str(file), (1, 4, 4), 3)
-    assert sorted(len(a.widths) for a in draw_uniformly_from(space)) == [1, 3, 4, 5]
+    assert sorted(len(a.widths) for a in drawn_from(space)) == [1, 3, 4, 5]
 
 
 @pytest.mark.parametrize("body", ["1 / 0", "return 'no dataclass'"])
 def test_drawing_from_a_space_that_samples_nothing_ends(tmp_path, body):
     file = tmp_path / "broken.py"
     file.write_text(f"{FIVE}\ndef sample(trial):\n    {body}\n")
-    assert list(draw_uniformly_from(load_space(str(file), (1, 4, 4), 3))) == []
+    assert list(drawn_from(load_space(str(file), (1, 4, 4), 3))) == []
 
 
-def test_names_of_nested_values():
-    @dataclass(frozen=True)
-    class Architecture:
-        cell: tuple[str, ...]
-        rate: float
-        op: None = None
+ODD = """
+VALUES = [
+    "a", "A", "a-b", "b-c", "c", "", "/", "..", "../../etc", "con", "a" * 300, "a" * 299, "ä", "1",
+    "1.0", "True", "None", "0123456789", 1, -1, 10**30, 1.0, -1.0, 1e-300, True, False, None, (),
+    (1,), ((1,),), ((1, ("a", None)), (0.5, True)), ("a", "b"), "a_b", "line\\nbreak",
+]
 
-    assert candidate_name(Architecture(cell=("a", "b"), rate=0.5)) == "a_b-0.5-None"
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    first: object
+    second: object = None
+
+def sample(trial):
+    indices = (trial.suggest_int(name, 0, len(VALUES) - 1) for name in ("first", "second"))
+    first, second = (VALUES[index] for index in indices)
+    return Architecture(first=first, second=second)
+
+def build(architecture, image_shape, num_classes):
+    channels, height, width = image_shape
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, num_classes))
+"""
+
+
+class TestSpaceOfOddValues(SpaceContract):
+    @pytest.fixture
+    def name(self, tmp_path):
+        return write(tmp_path, HEAD + ODD)
+
+    def test_every_pair_of_values_has_a_name_of_its_own_whatever_the_case(self, space):
+        odd = space.module
+        every = [odd.Architecture(first=a, second=b) for a in odd.VALUES for b in odd.VALUES]
+        assert len({candidate_name(each) for each in every}) == len(odd.VALUES) ** 2
+        assert all(space.restore(architecture_json(each)) == each for each in every)
+
+
+def made(*values):
+    return make_dataclass("Made", [f"v{i}" for i in range(len(values))], frozen=True)(*values)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ((128, 3, "leaky_relu", "none"), "128-3-leaky_relu-none"),
+        (("nor_conv_3x3", "skip_connect"), "nor_conv_3x3-skip_connect"),
+        ((0.5, 1, True), "0_5-1-true-"),
+        ((("a", "b"), None), "a_b-none-"),
+        (("../x",), "x-"),
+        (("con",), "con-"),
+        (("a", "0123abcdef"), "a-0123abcdef-"),
+        (("/", ".."), ""),
+        (("ab" * 150, "c"), "ab" * 44 + "a-"),
+        ((), ""),
+    ],
+)
+def test_names_are_the_values_as_far_as_a_file_can_have_them(values, name):
+    found = candidate_name(made(*values))
+    assert re.fullmatch(name + ("[0-9a-f]{10}" if name.endswith("-") or not name else ""), found)
+
+
+@pytest.mark.parametrize("value", [[1], (1, [2]), math.nan, -math.inf, made(1), {}, "\ud800"])
+def test_values_that_cannot_be_kept_are_named(value):
+    for function in (candidate_name, architecture_json):
+        with pytest.raises(UserError, match=r"^v1 of an architecture is .*; allowed are str,.*\.$"):
+            function(made(1, value))
+
+
+def test_a_space_of_values_that_cannot_be_kept_ends_before_any_training(tmp_path):
+    space = load_space(write(tmp_path, FIVE.replace("(4,) * depth", "[4] * depth")), (1, 4, 4), 3)
+    with pytest.raises(UserError, match=r"widths of an architecture is .* of type list"):
+        next(drawn_from(space))
+
+
+UNFIT = {
+    "Architecture is no frozen dataclass": ("(frozen=True, kw_only=True)", ""),
+    "no frozen dataclass; decorate it": ("@dataclass(frozen=True, kw_only=True)", ""),
+    "differ in bias; let __init__ take": ("bias: bool = True", "bias: bool = field(init=False)"),
+    "differ in depth; let __init__ take": ("bias: bool = True", "depth: InitVar[int] = 1"),
+    "the field bias of Architecture is a dataclass": ("bias: bool = True", "bias: Cell | None"),
+    "sample is no function": ("def build", "sample = 3\n\ndef build"),
+    "build is no function": ("def build", "build = None\n\ndef other"),
+}
+
+
+@pytest.mark.parametrize(("reason", "change"), UNFIT.items())
+def test_an_unfit_space_is_refused_when_it_is_loaded(tmp_path, reason, change):
+    cell = "from dataclasses import field, InitVar\n@dataclass\nclass Cell:\n    kind: str\n"
+    text = FIVE.replace(HEAD, HEAD + cell).replace(*change)
+    with pytest.raises(UserError, match=rf"^search space '.*mine\.py': .*{reason}.*\.$") as caught:
+        load_space(write(tmp_path, text), (1, 4, 4), 3)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("step", ["sample", "build", "forward"])
+def test_exit_inside_a_space_is_the_failure_of_its_candidate(tmp_path, step):
+    text = FIVE.replace("nn.Sequential(", "Net(") + (
+        "class Net(nn.Sequential):\n"
+        "    def forward(self, images):\n        return super().forward(images)\n"
+    )
+    text = re.sub(rf"(def {step}\(.*\n)( +)", r"\1\2raise SystemExit(3)\n\2", text)
+    space = load_space(write(tmp_path, text), (1, 4, 4), 3)
+    with pytest.raises(RuntimeError, match=r"the space called sys.exit\(3\)"):
+        space.cost(space.sample(optuna.trial.FixedTrial({"depth": 1})))
 
 
 @pytest.mark.parametrize("lacking", ["Architecture", "sample", "build"])

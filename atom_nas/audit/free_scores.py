@@ -13,7 +13,7 @@ from atom_nas.audit.zero_cost import SCORES
 from atom_nas.data.images import Dataset
 from atom_nas.errors import explain
 from atom_nas.scoring.estimator import Estimator
-from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage import RowLog, derive_seed
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Examples
 
@@ -83,7 +83,8 @@ class FreeScores:
             else:
                 net = self._space.build(architecture, seed=self._seed).to(self._device)
                 start = time.perf_counter()
-                value = SCORES[score](net, self._batch.images, self._batch.labels)
+                with no_exit():
+                    value = SCORES[score](net, self._batch.images, self._batch.labels)
             if not np.isfinite(value):
                 value, failure = np.nan, f"the score is {value}"
         except Exception as error:

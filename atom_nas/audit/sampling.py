@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from atom_nas.scoring.space import Space, candidate_name, draw_uniformly
+from atom_nas.scoring.space import Space, candidate_name, uniform_architectures
 from atom_nas.storage import derive_seed
 from atom_nas.training.cost import Cost
 
@@ -30,7 +30,7 @@ def draw_sample(
 
     def draw() -> Iterator[tuple[Any, int]]:
         seen = {candidate_name(architecture) for architecture, _ in known}
-        draws = draw_uniformly(space, seed=derive_seed(seed, "audit"), is_allowed=is_allowed)
+        draws = uniform_architectures(space, seed=derive_seed(seed, "audit"), is_allowed=is_allowed)
         for architecture in draws:
             if (name := candidate_name(architecture)) not in seen:
                 own_seed = derive_seed(seed, "audited", len(seen))

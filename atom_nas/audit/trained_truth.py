@@ -21,7 +21,7 @@ from torch import nn
 
 from atom_nas.data.images import Dataset
 from atom_nas.errors import explain
-from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage import DamagedError, RowLog, derive_seed, load_tensors, save_tensors
 from atom_nas.training.fit import (
     FORWARD,
@@ -141,9 +141,10 @@ class TrainedTruth:
         start = time.perf_counter()
         try:
             net = self._space.build(architecture, seed=seed)
-            fit(net, train, self.training, seed=seed)
-            seconds = time.perf_counter() - start
-            outcomes = evaluate(net, validation), evaluate(net, tested)
+            with no_exit():
+                fit(net, train, self.training, seed=seed)
+                seconds = time.perf_counter() - start
+                outcomes = evaluate(net, validation), evaluate(net, tested)
             weights = self._keep(name, seed, net)
             held_out, test = outcomes[0], outcomes[1].accuracy
         except OSError:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from atom_nas import plugins
 from atom_nas.audit.trained_truth import Measured
-from atom_nas.errors import UserError
+from atom_nas.errors import UserError, require_regular
 from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.training.fit import FORWARD_BACKWARD
 
@@ -66,9 +66,10 @@ class TruthTable:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Read a CSV with the columns of truth.csv; `seconds` may be missing."""
     try:
+        require_regular(path)
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"truth table {path} cannot be read: {error}.") from error
     missing = [column for column in COLUMNS if not rows or column not in rows[0]]
     if missing:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import shorten
 from typing import Self
 
 import torch
@@ -118,13 +119,45 @@ def unit_range(pixels: Tensor) -> Tensor:
 class Source:
     """What a data set plug-in loads: the splits that its files come with.
 
-    `flip` says whether a mirrored image keeps its class (false for digits).
+    Raises UserError where a split is empty, has images or classes other than those of `train`, or
+    a label that is no position in the class names; and where `train` lacks images of a class.
     """
 
     train: ImageSet
     validation: ImageSet | None = None
     test: ImageSet | None = None
     flip: bool = True
+    """Whether a mirrored image keeps its class (false for digits)."""
+    whiten: bool = False
+    """Whether it is distilled in ZCA-whitened space, as the papers do with CIFAR."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            if (part := getattr(self, name)) is not None:
+                self._check(name, part)
+        counts = self.train.labels.bincount(minlength=self.train.num_classes)
+        if not counts.all():
+            raise UserError(
+                f"the train split has no image of class "
+                f"{self.train.class_names[int(counts.argmin())]!r}; add some, or leave it out."
+            )
+
+    def _check(self, name: str, part: ImageSet) -> None:
+        if not len(part):
+            raise UserError(f"the {name} split has no image; fill it, or leave it out.")
+        for what in ("image_shape", "class_names"):
+            if getattr(part, what) != getattr(self.train, what):
+                own, other = (shorten(str(getattr(s, what)), 80) for s in (part, self.train))
+                raise UserError(
+                    f"the {name} split has the {what} {own} and the train split {other}; "
+                    "all splits must have the same."
+                )
+        low, high = int(part.labels.min()), int(part.labels.max())
+        if low < 0 or high >= part.num_classes:
+            raise UserError(
+                f"the {name} split has labels {low}..{high}; "
+                f"they must be within 0..{part.num_classes - 1}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +170,7 @@ class Dataset:
     validation: ImageSet
     test: ImageSet
     flip: bool
+    whiten: bool = False
 
     @cached_property
     def normalization(self) -> Normalization:
@@ -158,7 +192,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
     """Complete the splits of `source`, stratified by class and drawn from `seed`.
 
     Where a split is missing, the test takes 25% of the training images, then the validation 20%
-    of the rest, at most 5,000 images.
+    of the rest, at most 5,000 images (more where that many classes need one each).
     """
     generator = torch.Generator().manual_seed(seed)
     train, validation, test = source.train, source.validation, source.test
@@ -166,23 +200,39 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         train, test = hold_out(train, TEST_FRACTION, generator)
     if validation is None:
         fraction = min(VALIDATION_FRACTION, MAX_VALIDATION / len(train))
-        train, validation = hold_out(train, fraction, generator)
-    return Dataset(name=name, train=train, validation=validation, test=test, flip=source.flip)
+        train, validation = hold_out(train, fraction, generator, limit=MAX_VALIDATION)
+    return Dataset(
+        name=name,
+        train=train,
+        validation=validation,
+        test=test,
+        flip=source.flip,
+        whiten=source.whiten,
+    )
 
 
 def hold_out(
-    images: ImageSet, fraction: float, generator: torch.Generator
+    images: ImageSet, fraction: float, generator: torch.Generator, *, limit: int | None = None
 ) -> tuple[ImageSet, ImageSet]:
-    """Split `images` into (kept, held out), at least one image of each class in both."""
-    held = []
-    for name, indices in zip(images.class_names, images.class_indices(), strict=True):
+    """Split `images` into (kept, held out), at least one image of each class in both.
+
+    Held out is the `fraction` of each class, rounded; where that makes more than `limit`, one less
+    of the largest parts.
+    """
+    classes = images.class_indices()
+    for name, indices in zip(images.class_names, classes, strict=True):
         if len(indices) < 2:
             raise UserError(
                 f"class {name!r} has too few images to split: {len(indices)} left to hold one "
                 "out of, at least 2 are needed; add images of this class."
             )
-        count = min(max(1, round(fraction * len(indices))), len(indices) - 1)
-        held.append(indices[torch.randperm(len(indices), generator=generator)[:count]])
+    counts = [min(max(1, round(fraction * len(each))), len(each) - 1) for each in classes]
+    while limit is not None and sum(counts) > limit and max(counts) > 1:
+        counts[counts.index(max(counts))] -= 1
+    held = [
+        indices[torch.randperm(len(indices), generator=generator)[:count]]
+        for indices, count in zip(classes, counts, strict=True)
+    ]
     mask = torch.zeros(len(images), dtype=torch.bool)
     mask[torch.cat(held)] = True
     return images.select(torch.nonzero(~mask).flatten()), images.select(

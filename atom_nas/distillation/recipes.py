@@ -58,7 +58,7 @@ def paper(dataset: Dataset, images_per_class: int) -> Recipe:
         learning_rate=10.0 if images_per_class > 50 else 1.0,
         embedding_weight=0.02 if is_large else 0.01,
         depth=4 if is_large else 3,
-        whiten=dataset.name in ("cifar10", "cifar100"),
+        whiten=dataset.whiten,
         flip=dataset.flip,
     )
 

@@ -11,7 +11,7 @@ import torch
 from atom_nas.data.images import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import explain
-from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage import RowLog, digest
 from atom_nas.training.fit import Examples, Outcome, Training, fit_and_score
 
@@ -95,7 +95,8 @@ class ProxyScores:
         start = time.perf_counter()
         try:
             net = self._space.build(architecture, seed=seed)
-            outcome = fit_and_score(net, train, self._validation, training, seed=seed)
+            with no_exit():
+                outcome = fit_and_score(net, train, self._validation, training, seed=seed)
         except Exception as error:
             seconds = time.perf_counter() - start
             reason = explain(error)

@@ -3,8 +3,10 @@
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -14,11 +16,14 @@ import torch
 from torch import nn
 
 from atom_nas import plugins
-from atom_nas.errors import unknown
+from atom_nas.errors import UserError, unknown
+from atom_nas.scoring.architecture import flaw, from_json, plain_fields
+from atom_nas.storage import digest
 from atom_nas.training.cost import Cost, measure_cost
 
 NEEDS = ("Architecture", "sample", "build")
 MAX_IDLE_DRAWS = 1_000
+MAX_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +62,27 @@ class Space:
         return hashlib.sha256(self.source.read_bytes()).hexdigest()
 
     def sample(self, trial: optuna.Trial) -> Any:
-        """Return the architecture that `trial` suggests."""
-        return self.module.sample(trial)
+        """Return the architecture that `trial` suggests; TypeError where it is no Architecture."""
+        with no_exit():
+            architecture = self.module.sample(trial)
+        if not isinstance(architecture, self.module.Architecture):
+            raise TypeError(f"sample returned {type(architecture).__name__}, no Architecture")
+        return architecture
 
     def build(self, architecture: Any, *, seed: int) -> nn.Module:
         """Return a fresh net whose weights depend on `seed` alone, on the CPU."""
-        with torch.random.fork_rng(devices=[]):
+        with no_exit(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._build(architecture)
 
     def cost(self, architecture: Any) -> Cost:
         """Return the parameters and MACs of `architecture`."""
-        return measure_cost(lambda: self._build(architecture), self.image_shape)
+        with no_exit():
+            return measure_cost(lambda: self._build(architecture), self.image_shape)
 
-    def restore(self, fields: str) -> Any:
-        """Return the architecture that `describe` wrote as JSON."""
-        values = json.loads(fields)
-        return self.module.Architecture(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        )
+    def restore(self, text: str) -> Any:
+        """Return the architecture that `architecture_json` wrote as `text`."""
+        return self.module.Architecture(**from_json(text))
 
     def _build(self, architecture: Any) -> nn.Module:
         net: nn.Module = self.module.build(
@@ -85,30 +92,71 @@ class Space:
 
 
 def load_space(name: str, image_shape: tuple[int, int, int], num_classes: int) -> Space:
-    """Return the space called `name`, or the one in the file that `name` is the path of."""
+    """Return the space called `name`, or the one in the file that `name` is the path of.
+
+    Raises UserError where there is none, or it is not made as a space has to be.
+    """
     module = plugins.load("search_spaces", name, kind="search space", needs=NEEDS)
+    reason = flaw(module.Architecture)
+    for function in ("sample", "build"):
+        if not callable(getattr(module, function)):
+            reason = f"{function} is no function; define it with def"
+    if reason:
+        raise UserError(f"search space {name!r}: {reason}.")
     stem = Path(name).stem if name.endswith(".py") else name
     return Space(name=stem, module=module, image_shape=image_shape, num_classes=num_classes)
 
 
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Turn sys.exit in the code of a space into a RuntimeError, so that one candidate fails."""
+    try:
+        yield
+    except SystemExit as end:
+        raise RuntimeError(f"the space called sys.exit({end.code!r})") from end
+
+
 def candidate_name(architecture: Any) -> str:
-    """Return the values of `architecture` joined by dashes: its name in tables and folders."""
-    values = asdict(architecture).values()
-    return "-".join(
-        "_".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-        for value in values
-    )
+    """Return the name of `architecture` in tables and folders, one for each in its space.
+
+    Its values joined by dashes where all are lower-case words or whole numbers from 0; else what
+    is left of them in a file name, and ten digits of their SHA-256. It has at most 100 characters
+    of a-z, 0-9, "_" and "-", and is no name that a system keeps for itself. Raises UserError for
+    a value that is not allowed (`plain_fields`).
+    """
+    values = plain_fields(architecture)
+    texts = [str(value) for value in values.values()]
+    name = "-".join(texts)
+    is_plain = all(map(_is_word, values.values())) and 0 < len(name) <= MAX_NAME
+    if is_plain and not _TAKEN.search(name):
+        return name
+    parts = (re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") for text in texts)
+    readable = "-".join(filter(None, parts))[: MAX_NAME - 11]
+    return f"{readable}-{digest(values)[:10]}".lstrip("-")
 
 
-def describe(architecture: Any) -> str:
-    """Return the fields of `architecture` as JSON."""
-    return json.dumps(asdict(architecture))
+def _is_word(value: object) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch("[a-z][a-z0-9_]*", value) is not None
+    return type(value) is int and value >= 0
 
 
-def draw_uniformly(space: Space, *, seed: int, is_allowed: Callable[[Cost], bool]) -> Iterator[Any]:
+_TAKEN = re.compile(r"^(con|prn|aux|nul|(com|lpt)[0-9])$|(^|-)[0-9a-f]{10}$")
+"""Devices of Windows, and what ends as a name with a digest does."""
+
+
+def architecture_json(architecture: Any) -> str:
+    """Return the fields of `architecture` as a JSON object, which `Space.restore` reads."""
+    return json.dumps(plain_fields(architecture))
+
+
+def uniform_architectures(
+    space: Space, *, seed: int, is_allowed: Callable[[Cost], bool]
+) -> Iterator[Any]:
     """Yield distinct architectures drawn uniformly among those that can be built and are allowed.
 
-    Ends where 1,000 draws in a row give nothing new: the space is used up, or nearly.
+    Ends where 1,000 draws in a row give nothing new: the space is used up, or nearly. Raises
+    UserError for an architecture that cannot be named.
     """
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     seen: set[str] = set()
@@ -118,11 +166,11 @@ def draw_uniformly(space: Space, *, seed: int, is_allowed: Callable[[Cost], bool
         idle += 1
         try:
             architecture = space.sample(trial)
-            name = candidate_name(architecture)
         except Exception:
             continue
         finally:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        name = candidate_name(architecture)
         if name not in seen:
             seen.add(name)
             if _is_allowed(space, architecture, is_allowed):

@@ -1,5 +1,6 @@
 """Where tensors live and at which precision nets run, per device."""
 
+import re
 import resource
 import sys
 
@@ -14,13 +15,14 @@ def resolve_device(name: str) -> torch.device:
     has_mps = torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise unknown("device", name, ["auto", "cpu", "cuda", "mps"])
+    match = re.fullmatch(r"(cpu|cuda|mps)(?::([0-9]{1,4}))?", name)
+    if not match:
+        raise unknown("device", name, ["auto", "cpu", "cuda", "cuda:1", "mps"])
+    kind, index = match.groups()
     num_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[kind]
     if int(index or 0) >= num_devices:
         raise UserError(f"device {name!r} is not there; this machine has {num_devices} of {kind}.")
-    return torch.device(name)
+    return torch.device(kind) if index is None else torch.device(kind, int(index))
 
 
 def autocast(device: torch.device) -> torch.autocast:

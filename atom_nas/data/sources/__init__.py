@@ -15,7 +15,13 @@ TAKES_PATH = {
 
 
 def open_dataset(name: str, data_dir: Path, *, seed: int) -> Dataset:
-    """Load the data set `name` and complete its splits from `seed`.
+    """Load the data set `name` (see `load_source`) and complete its splits from `seed`."""
+    title, source = load_source(name, data_dir)
+    return images.split(title, source, seed=seed)
+
+
+def load_source(name: str, data_dir: Path) -> tuple[str, Source]:
+    """Return what the data set `name` is called, and the splits that its files come with.
 
     `name` is a module of this package, an existing folder, a .npz file or a user's .py file; a
     module finds or puts its files under `data_dir`. Raises UserError for anything else.
@@ -40,4 +46,4 @@ def open_dataset(name: str, data_dir: Path, *, seed: int) -> Dataset:
             f"data set {name!r}: load(path) returned {type(source).__name__}; "
             "it must return atom_nas.data.images.Source."
         )
-    return images.split(title, source, seed=seed)
+    return title, source

@@ -1,6 +1,7 @@
 """The data sets of torchvision: from a .npz file, from torchvision's files, or downloaded."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
 from textwrap import shorten
@@ -21,6 +22,7 @@ def load(
     files: str,
     class_names: tuple[str, ...],
     flip: bool,
+    whiten: bool = False,
 ) -> Source:
     """Return the train and test splits of `name`, kept under `path`.
 
@@ -31,7 +33,8 @@ def load(
     """
     archive = path / f"{name}.npz"
     if archive.is_file():
-        return npz.load(archive, class_names=class_names, flip=flip)
+        found = npz.load(archive, class_names=class_names)
+        return replace(found, flip=flip, whiten=whiten)
     reason = ""
     for root, download in ((path, False), (path / "torchvision", True)):
         try:
@@ -47,7 +50,7 @@ def load(
                 f"({shorten(f'{type(error).__name__}: {error}', 160)}); delete them and try again."
             ) from error
         else:
-            return Source(train=train, test=test, flip=flip)
+            return Source(train=train, test=test, flip=flip, whiten=whiten)
     raise UserError(
         f"data set {name!r} is not under {str(path)!r} and its download failed ({reason}); "
         f"put {archive.name} with MedMNIST's keys, or torchvision's {files}, there."

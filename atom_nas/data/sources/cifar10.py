@@ -30,4 +30,5 @@ def load(path: Path) -> Source:
         files="cifar-10-batches-py/",
         class_names=CLASS_NAMES,
         flip=True,
+        whiten=True,
     )

@@ -29,4 +29,5 @@ def load(path: Path) -> Source:
         files="cifar-100-python/",
         class_names=CLASS_NAMES,
         flip=True,
+        whiten=True,
     )

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from atom_nas.data.images import ImageSet, Source
-from atom_nas.errors import UserError
+from atom_nas.errors import UserError, require_regular
 
 SIDES = (8, 16, 28, 32, 48, 64, 96, 128)
 MAX_SAMPLED = 1_000
@@ -51,6 +51,11 @@ def load(path: Path) -> Source:
             "at least 2 are needed, one sub-folder a class."
         )
     for split, classes in files.items():
+        if not classes:
+            raise UserError(
+                f"folder {str(roots[split])!r} has no class folder; delete it, "
+                f"or fill it with those of {shorten(', '.join(names), 160)}."
+            )
         if strangers := [name for name in classes if name not in names]:
             raise UserError(
                 f"folder {str(roots[split] / strangers[0])!r} is of a class that has no folder "
@@ -86,6 +91,7 @@ def _image_files(folder: Path) -> list[Path]:
 @contextmanager
 def _opened(file: Path) -> Iterator[Image.Image]:
     try:
+        require_regular(file)
         with Image.open(file) as image:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"its mode is {image.mode}, 8 bits a channel are needed")

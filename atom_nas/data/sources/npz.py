@@ -2,7 +2,8 @@
 
 Images are uint8 of shape (N, H, W) or (N, H, W, C) with C 1 or 3, labels are integers 0..K-1 of
 shape (N,) or (N, 1). An optional key `class_names` holds K strings. Mirrored images are taken to
-keep their class.
+keep their class, and nothing is whitened, whatever the file's name; `--adjust flip=false` and
+`--adjust whiten=true` change that for the distillation.
 """
 
 from pathlib import Path
@@ -12,19 +13,20 @@ import numpy as np
 import torch
 
 from atom_nas.data.images import ImageSet, Source
-from atom_nas.errors import UserError
+from atom_nas.errors import UserError, require_regular
 
 SPLITS = ("train", "val", "test")
 REQUIRED = ("train_images", "train_labels")
 OPTIONAL = ("val_images", "val_labels", "test_images", "test_labels", "class_names")
 
 
-def load(path: Path, *, class_names: tuple[str, ...] = (), flip: bool = True) -> Source:
+def load(path: Path, *, class_names: tuple[str, ...] = ()) -> Source:
     """Read the file `path`; `class_names`, where given, are used in place of the file's own.
 
     Raises UserError where the file is unreadable or does not hold what the module states.
     """
     try:
+        require_regular(path)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             present = list(file)
             arrays = {key: file[key] for key in REQUIRED + OPTIONAL if key in file}
@@ -37,12 +39,7 @@ def load(path: Path, *, class_names: tuple[str, ...] = (), flip: bool = True) ->
         splits = _parse(arrays, present, class_names)
     except UserError as error:
         raise UserError(f"data file {str(path)!r}: {error}") from None
-    return Source(
-        train=splits["train"],
-        validation=splits.get("val"),
-        test=splits.get("test"),
-        flip=flip,
-    )
+    return Source(train=splits["train"], validation=splits.get("val"), test=splits.get("test"))
 
 
 def to_image_set(images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> ImageSet:

@@ -21,7 +21,7 @@ def select(train: ImageSet, images_per_class: int, *, seed: int, device: torch.d
 
 def _nearest_to_centres(points: Tensor, count: int, seed: int) -> Tensor:
     """Return `count` distinct row numbers of `points` (N, D), one a cluster."""
-    clusters = KMeans(n_clusters=count, n_init=1, random_state=seed).fit(points.numpy())
+    clusters = KMeans(n_clusters=count, n_init=1, random_state=seed % 2**32).fit(points.numpy())
     distances = torch.cdist(torch.from_numpy(clusters.cluster_centers_).to(points), points)
     chosen = []
     for row in distances:
