@@ -101,24 +101,7 @@ class Search:
         trial.set_user_attr("seed", derive_seed(self.seed, "candidate", trial.number))
         trial.set_user_attr("uniform", len(_counted(study)) < self.num_uniform)
         try:
-<<<<<<< HEAD
             value = self._value(trial)
-=======
-            architecture = self.space.sample(trial)
-            name = candidate_name(architecture)
-            twin = next((t for t in counted if t.user_attrs.get("candidate") == name), None)
-            if twin is not None:
-                return self._repeat(trial, twin)
-            trial.set_user_attr("candidate", name)
-            trial.set_user_attr("architecture", architecture_json(architecture))
-            cost = self.space.cost(architecture)
-            trial.set_user_attr("cost", asdict(cost))
-            self._constrain(trial, cost)
-            if not self.limits.allow(cost):
-                trial.set_user_attr("uncounted", "above a limit")
-                raise optuna.TrialPruned
-            objective, accuracy, seconds = self.evaluate(architecture, seed)
->>>>>>> b
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
         except Exception as error:

@@ -35,8 +35,8 @@ class TruthContract:
         candidates = uniform_architectures(space, seed=0, is_allowed=lambda cost: True)
         for architecture in islice(candidates, 5):
             measured = table.measure(architecture, seed=0)
-            assert measured.accuracies
-            assert all(isnan(value) or 0 <= value <= 1 for value in measured.accuracies)
+            assert measured.validation
+            assert all(isnan(value) or 0 <= value <= 1 for value in measured.validation)
             assert measured.seconds >= 0
 
     def test_a_data_set_that_it_does_not_know_is_one_line(
