@@ -1,7 +1,6 @@
 """The stages of a run in order: each takes what the run folder holds, and makes the rest."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -19,24 +18,22 @@ from atom_nas.audit.sampling import draw_sample
 from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.images import Dataset
-from atom_nas.data.sources import open_dataset
-from atom_nas.defaults import condensation, full_training, proxy_training
+from atom_nas.defaults import condensation
 from atom_nas.distillation.condense import condense, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
 from atom_nas.exporting import export_best
 from atom_nas.lengths import LOOKED_AT, Lengths
-from atom_nas.options import Options, parse_settings
+from atom_nas.options import Options
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
 from atom_nas.scoring.scorer import Sample, Scorer
-from atom_nas.scoring.space import Space, load_space
+from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
-from atom_nas.storage import derive_seed, digest, open_run, write_json
-from atom_nas.training.devices import resolve_device
+from atom_nas.storage import derive_seed, digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,56 +266,3 @@ class Pipeline:
     def _say(self, line: str) -> None:
         if line:
             tqdm.write(line)
-
-
-@contextmanager
-def open_pipeline(options: Options) -> Iterator[Pipeline]:
-    """Load what `options` name and open the run folder, alone in it.
-
-    Raises UserError before anything is written where an option does not fit the data.
-    """
-    device = resolve_device(options.device)
-    dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
-    space = load_space(options.space, dataset.image_shape, dataset.num_classes)
-    job = condensation(options, dataset, device)
-    shrunk = space.shrunk(parse_settings(options.shrink))
-    table = None
-    if options.truth != "training":
-        table = TruthTable.open(options.truth, space, dataset.name)
-    proxy, full = proxy_training(options, dataset), full_training(options, dataset, device)
-    settings = {
-        **job.identity,
-        "validation_digest": dataset.validation.digest,
-        "test_digest": dataset.test.digest,
-        "space": space.name,
-        "space_digest": space.digest,
-        "sampler": options.sampler,
-        "max_params": options.max_params,
-        "max_macs": options.max_macs,
-        "shrink": shrunk.settings,
-        "proxy_steps": proxy.steps,
-        "full_steps": full.steps,
-    }
-    with open_run(options.folder, settings) as folder:
-        write_json(folder / "options.json", options)
-        yield Pipeline(
-            options=options,
-            folder=folder,
-            device=device,
-            dataset=dataset,
-            space=space,
-            scores=ProxyScores(
-                folder / "scores.csv", space=shrunk, dataset=dataset, device=device
-            ),
-            lengths=Lengths(
-                folder / "lengths.json",
-                proxy=proxy,
-                full=full,
-                is_proxy_open=not (options.proxy_steps or options.proxy_epochs),
-                is_full_open=not (options.full_steps or options.full_epochs),
-            ),
-            trained=TrainedTruth(
-                folder, space=space, dataset=dataset, training=full, device=device
-            ),
-            table=table,
-        )

@@ -29,8 +29,7 @@ from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
 from atom_nas.scoring.space import Space, candidate_name, load_space, uniform_architectures
-from atom_nas.search.study import Limits
-from atom_nas.storage import Table, derive_seed
+from atom_nas.storage import RowLog, derive_seed
 from atom_nas.training.fit import Examples, Training, evaluate, fit
 
 IMAGES_PER_CLASS, STEPS = 50, 300
@@ -56,9 +55,9 @@ class Variant:
 
 VARIANTS = {
     "random": Variant(),
-    "random_60_epochs": Variant(training={"epochs": 60}),
-    "random_15_epochs": Variant(training={"epochs": 15}, draws=4),
-    "random_batch_32": Variant(training={"batch_size": 32}),
+    "random_60_epochs": Variant(training={"steps": 480}),
+    "random_15_epochs": Variant(training={"steps": 120}, draws=4),
+    "random_batch_32": Variant(training={"batch_size": 32, "steps": 480}),
     "random_rate_0.05": Variant(training={"learning_rate": 0.05}),
     "herding": Variant(method="herding"),
     "kmeans": Variant(method="kmeans"),
@@ -98,7 +97,7 @@ def load_images(variant: Variant, draw: int, dataset: Dataset, store: Path) -> E
         else None,
     )
     images = condense(job, job.folder(store), torch.device("cpu")).images
-    return Examples(images=dataset.normalization(images.pixels), labels=images.labels)
+    return Examples.of(images, dataset.normalization, torch.device("cpu"))
 
 
 def split_validation(dataset: Dataset) -> list[Examples]:
@@ -112,7 +111,7 @@ def split_validation(dataset: Dataset) -> list[Examples]:
     ]
 
 
-def judge(net: nn.Module, parts: list[Examples]) -> tuple[list[float], float]:
+def measure_parts(net: nn.Module, parts: list[Examples]) -> tuple[list[float], float]:
     """Return the accuracies on the first part, the first two, and so on, and the loss on all."""
     scores = [evaluate(net, part) for part in parts]
     counts = torch.tensor([len(part.labels) for part in parts])
@@ -132,7 +131,7 @@ def measure(
     """Train `net`; score it, its weights' mean over the last quarter, and it with batch norms that
     know `real` images."""
     averaged = AveragedModel(net)
-    start = 0.75 * training.epochs * -(-len(images.labels) // training.batch_size)
+    start = 0.75 * training.steps
     step = 0
 
     def average(module: nn.Module, _: object) -> None:
@@ -145,15 +144,15 @@ def measure(
     curve = fit(net, images, training, seed=seed)
     seconds = time.perf_counter() - began
     hook.remove()
-    accuracies, loss = judge(net, parts)
+    accuracies, loss = measure_parts(net, parts)
     update_bn(images.images.split(training.batch_size), averaged)
     update_bn(real.images.split(training.batch_size), net)
     return {
         "accuracy": accuracies[-1],
         "loss": loss,
         **{f"accuracy_{count}": value for count, value in zip(PARTS, accuracies, strict=False)},
-        "averaged_2000": judge(averaged, parts[:3])[0][-1],
-        "recalibrated_2000": judge(net, parts[:3])[0][-1],
+        "averaged_2000": measure_parts(averaged, parts[:3])[0][-1],
+        "recalibrated_2000": measure_parts(net, parts[:3])[0][-1],
         "curve": " ".join(f"{value:.5g}" for value in curve),
         "seconds": seconds,
     }
@@ -161,8 +160,9 @@ def measure(
 
 def sample(space: Space, n: int) -> list[tuple[Any, int]]:
     """Return the audit's first `n` cells with their seeds."""
-    allow = Limits(num_params=None, macs=None).allow
-    drawn = islice(uniform_architectures(space, seed=derive_seed(0, "audit"), is_allowed=allow), n)
+    drawn = islice(
+        uniform_architectures(space, seed=derive_seed(0, "audit"), is_allowed=lambda cost: True), n
+    )
     return [(cell, derive_seed(0, "audited", i)) for i, cell in enumerate(drawn)]
 
 
@@ -175,13 +175,13 @@ def main(settings: Settings) -> None:
     real = load_images(VARIANTS["random"], 0, dataset, store)
     jobs = [(name, draw) for name in settings.variants for draw in range(VARIANTS[name].draws)]
     images = {job: load_images(VARIANTS[job[0]], job[1], dataset, store) for job in jobs}
-    tables = {name: Table(settings.out / f"{name}.csv", COLUMNS) for name in settings.variants}
+    tables = {name: RowLog(settings.out / f"{name}.csv", COLUMNS) for name in settings.variants}
     known = {
         (name, int(row["draw"]), row["candidate"])
         for name, table in tables.items()
         for row in table.rows
     }
-    base = Training(epochs=30, flip=dataset.flip)
+    base = Training(steps=240, flip=dataset.flip)
     for cell, seed in tqdm(sample(space, settings.n), unit="cell"):
         for name, draw in jobs:
             if (name, draw, candidate_name(cell)) in known:

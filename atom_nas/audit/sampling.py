@@ -33,9 +33,8 @@ def draw_sample(
         draws = uniform_architectures(space, seed=derive_seed(seed, "audit"), is_allowed=is_allowed)
         for architecture in draws:
             if (name := candidate_name(architecture)) not in seen:
-                own_seed = derive_seed(seed, "audited", len(seen))
                 seen.add(name)
-                yield architecture, own_seed
+                yield architecture, derive_seed(seed, "audited", name)
 
     yield from in_strata(
         draw(),

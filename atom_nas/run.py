@@ -1,0 +1,84 @@
+"""A run opened by its options, and its stages as functions for a program of your own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from atom_nas.audit.record import Audit
+from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.data.sources import open_dataset
+from atom_nas.defaults import condensation, full_training, proxy_training
+from atom_nas.lengths import Lengths
+from atom_nas.options import Options, parse_settings
+from atom_nas.pipeline import Pipeline
+from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.space import load_space
+from atom_nas.search.candidate import Candidate
+from atom_nas.storage import open_run, write_json
+from atom_nas.training.devices import resolve_device
+
+
+def run_search(**options: Any) -> list[Candidate]:
+    """Condense and search with the fields of `Options`; return the candidates in order."""
+    with open_pipeline(Options(**options)) as pipeline:
+        return pipeline.search()
+
+
+def run_audit(**options: Any) -> Audit:
+    """Audit the proxy with the fields of `Options`, after a search in their folder or without."""
+    with open_pipeline(Options(**options)) as pipeline:
+        return pipeline.audit()
+
+
+@contextmanager
+def open_pipeline(options: Options) -> Iterator[Pipeline]:
+    """Load what `options` name and open the run folder, alone in it.
+
+    Raises UserError before anything is written where an option does not fit the data.
+    """
+    device = resolve_device(options.device)
+    dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
+    space = load_space(options.space, dataset.image_shape, dataset.num_classes)
+    job = condensation(options, dataset, device)
+    shrunk = space.shrunk(parse_settings(options.shrink))
+    table = None
+    if options.truth != "training":
+        table = TruthTable.open(options.truth, space, dataset.name)
+    proxy, full = proxy_training(options, dataset), full_training(options, dataset, device)
+    settings = {
+        **job.identity,
+        "validation_digest": dataset.validation.digest,
+        "test_digest": dataset.test.digest,
+        "space": space.name,
+        "space_digest": space.digest,
+        "sampler": options.sampler,
+        "max_params": options.max_params,
+        "max_macs": options.max_macs,
+        "shrink": shrunk.settings,
+        "proxy_steps": proxy.steps,
+        "full_steps": full.steps,
+    }
+    with open_run(options.folder, settings) as folder:
+        write_json(folder / "options.json", options)
+        yield Pipeline(
+            options=options,
+            folder=folder,
+            device=device,
+            dataset=dataset,
+            space=space,
+            scores=ProxyScores(
+                folder / "scores.csv", space=shrunk, dataset=dataset, device=device
+            ),
+            lengths=Lengths(
+                folder / "lengths.json",
+                proxy=proxy,
+                full=full,
+                is_proxy_open=not (options.proxy_steps or options.proxy_epochs),
+                is_full_open=not (options.full_steps or options.full_epochs),
+            ),
+            trained=TrainedTruth(
+                folder, space=space, dataset=dataset, training=full, device=device
+            ),
+            table=table,
+        )

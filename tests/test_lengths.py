@@ -1,0 +1,83 @@
+"""How long candidates are trained: long enough to learn, the same for every size of set."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from atom_nas.errors import UserError
+from atom_nas.lengths import Lengths
+from atom_nas.scoring.chance import are_at_chance, chance, is_at_chance
+from atom_nas.training.fit import Training
+
+LABELS = torch.arange(500) % 10
+TRAINING = Training(steps=100, flip=False)
+
+
+def open_lengths(folder, *, is_open=True):
+    return Lengths(
+        folder / "lengths.json",
+        proxy=TRAINING,
+        full=replace(TRAINING, steps=300),
+        is_proxy_open=is_open,
+        is_full_open=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"), [(0.1, True), (0.13, True), (0.132, True), (0.136, False), (0.5, False)]
+)
+def test_chance_is_exact(accuracy, expected):
+    """P(X >= 66 of 500) = 0.0124, P(X >= 67) = 0.0088 at a tenth: computed by summing."""
+    assert is_at_chance(accuracy, LABELS) is expected
+
+
+def test_chance_is_the_commonest_class():
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    assert chance(labels) == 0.9
+    assert is_at_chance(0.9, labels) and not is_at_chance(1.0, labels)
+
+
+def test_most_have_to_be_above_chance():
+    assert are_at_chance([0.1, 0.1, 0.5], LABELS)
+    assert not are_at_chance([0.1, 0.5, 0.5], LABELS)
+
+
+def test_a_training_that_teaches_something_is_kept(tmp_path):
+    lengths = open_lengths(tmp_path)
+    assert lengths.look("atom_ipc1", lambda: [0.5, 0.4, 0.1], LABELS) == ""
+    assert lengths.proxy == TRAINING
+    assert json.loads((tmp_path / "lengths.json").read_text()) == {"proxy_steps": 100}
+
+
+def test_one_that_teaches_nothing_is_lengthened_and_said_so(tmp_path):
+    lengths = open_lengths(tmp_path)
+    said = lengths.look(
+        "atom_ipc1", lambda: [0.3 if lengths.proxy.steps >= 400 else 0.1] * 3, LABELS
+    )
+    assert lengths.proxy.steps == 400
+    assert "first 3 candidates classify at chance (10.0%) after 200 steps on atom_ipc1" in said
+    assert "400 steps" in said and "\n" not in said
+    again = open_lengths(tmp_path)
+    assert again.proxy.steps == 400
+    assert again.look("atom_ipc1", lambda: pytest.fail("looked again"), LABELS) == ""
+
+
+def test_where_no_length_teaches_anything_one_line_says_what_to_change(tmp_path):
+    lengths = open_lengths(tmp_path)
+    with pytest.raises(UserError, match="after 800 steps .* condense more images") as caught:
+        lengths.look("atom_ipc1", lambda: [0.1] * 3, LABELS)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "lengths.json").exists()
+
+
+def test_a_length_that_the_user_gave_is_kept_and_the_output_says_what_it_is_worth(tmp_path):
+    lengths = open_lengths(tmp_path, is_open=False)
+    said = lengths.look("atom_ipc1", lambda: [0.1] * 3, LABELS)
+    assert lengths.proxy == TRAINING and "lengthen --proxy-steps" in said
+
+
+def test_failures_alone_decide_nothing(tmp_path):
+    lengths = open_lengths(tmp_path)
+    assert lengths.look("atom_ipc1", lambda: [], LABELS) == ""
