@@ -188,6 +188,7 @@ def test_validation_of_many_classes_keeps_the_limit(monkeypatch):
         ({"test": replace(make(), class_names=tuple("cba"))}, "test split has the class_names"),
         ({"validation": make().select(torch.arange(0))}, "validation split has no image"),
         ({"validation": replace(make(), labels=make().labels + 1)}, "labels 1..3; they must be"),
+        ({"train": replace(make(), class_names=tuple("aba"))}, "two classes are called 'a'"),
         ({"train": make((9, 0, 9)), "test": make()}, "train split has no image of class 'class 1'"),
     ],
 )

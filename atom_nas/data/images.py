@@ -120,7 +120,8 @@ class Source:
     """What a data set plug-in loads: the splits that its files come with.
 
     Raises UserError where a split is empty, has images or classes other than those of `train`, or
-    a label that is no position in the class names; and where `train` lacks images of a class.
+    a label that is no position in the class names; where two classes share a name, and where
+    `train` lacks images of one.
     """
 
     train: ImageSet
@@ -135,11 +136,14 @@ class Source:
         for name in ("train", "validation", "test"):
             if (part := getattr(self, name)) is not None:
                 self._check(name, part)
+        names = self.train.class_names
+        if twins := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(f"two classes are called {twins[0]!r}; give each its own name.")
         counts = self.train.labels.bincount(minlength=self.train.num_classes)
         if not counts.all():
             raise UserError(
-                f"the train split has no image of class "
-                f"{self.train.class_names[int(counts.argmin())]!r}; add some, or leave it out."
+                f"the train split has no image of class {names[int(counts.argmin())]!r}; "
+                "add some, or leave it out."
             )
 
     def _check(self, name: str, part: ImageSet) -> None:

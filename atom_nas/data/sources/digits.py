@@ -14,6 +14,7 @@ MAX_GREY = 16
 def load(path: Path) -> Source:
     """Return all the digits as training images; `path` is not read."""
     digits = load_digits()
+    # digits.images is (N, 8, 8), 0..16
     grey = torch.from_numpy(digits.images)[:, None] * (255 / MAX_GREY)
     labels = torch.from_numpy(digits.target).long()
     train = ImageSet(pixels=grey.round().to(torch.uint8), labels=labels, class_names=CLASS_NAMES)

@@ -24,5 +24,6 @@ def load(path: Path) -> Source:
 
 
 def _channels_last(root: Path, *, train: bool, download: bool) -> SimpleNamespace:
+    # svhn.data is (N, C, H, W)
     svhn = SVHN(root, split="train" if train else "test", download=download)
     return SimpleNamespace(data=svhn.data.transpose(0, 2, 3, 1), targets=svhn.labels)
