@@ -42,7 +42,7 @@ _MODULES = {
     "spearman": "audit.ranking",
 }
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, is_distilled, parse_name
 from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.options import DistillOptions, Options

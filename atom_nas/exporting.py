@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from atom_nas.audit.trained_truth import TrainedTruth
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.export.folder import Trained, export_model
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate

@@ -1,4 +1,4 @@
-"""How long candidates are trained, on a proxy and on the full data: decided once a run, and kept."""
+"""How long candidates are trained, on a proxy and on the full data: decided once, and kept."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,13 @@ class Lengths:
     """The trainings of a run; those whose length the user left open may be lengthened."""
 
     def __init__(
-        self, path: Path, *, proxy: Training, full: Training, is_proxy_open: bool, is_full_open: bool
+        self,
+        path: Path,
+        *,
+        proxy: Training,
+        full: Training,
+        is_proxy_open: bool,
+        is_full_open: bool,
     ) -> None:
         """Take what the file at `path` holds, else the lengths given."""
         self._path, self._most = path, MAX_LENGTHENED * proxy.steps
@@ -33,9 +39,7 @@ class Lengths:
         self.proxy = replace(proxy, steps=self._kept.get("proxy_steps", proxy.steps))
         self.full = replace(full, steps=self._kept.get("full_steps", full.steps))
 
-    def look(
-        self, name: str, accuracies: Callable[[], list[float]], labels: Tensor
-    ) -> str:
+    def look(self, name: str, accuracies: Callable[[], list[float]], labels: Tensor) -> str:
         """Lengthen the training on the proxy `name` until nets learn something from it.
 
         `accuracies` trains the first candidates at the length of now. Returns what is to be said,
@@ -47,8 +51,8 @@ class Lengths:
                 self._keep("proxy_steps", self.proxy.steps)
                 break
             what = (
-                f"the first {len(found)} candidates classify at chance ({chance(labels):.1%}) after "
-                f"{self.proxy.steps} steps on {name}"
+                f"the first {len(found)} candidates classify at chance ({chance(labels):.1%}) "
+                f"after {self.proxy.steps} steps on {name}"
             )
             if not self._is_proxy_open:
                 self._keep("proxy_steps", self.proxy.steps)

@@ -69,7 +69,7 @@ class Options(DistillOptions):
     max_macs: int | None = None
     """No candidate has more multiply-adds an image."""
     proxy_steps: int | None = None
-    """Steps (batches of 64) of a candidate on a proxy; default 240, more where it learns nothing."""
+    """Steps (batches of 64) of a candidate on a proxy; default 240, more where none learns."""
     proxy_epochs: int | None = None
     """The same in epochs of the proxy."""
     full_steps: int | None = None

@@ -17,7 +17,7 @@ from atom_nas.audit.rivals import Rivals
 from atom_nas.audit.sampling import draw_sample
 from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.defaults import condensation
 from atom_nas.distillation.condense import condense, parse_name
 from atom_nas.distillation.proxy import Proxy

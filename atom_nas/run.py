@@ -67,9 +67,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             device=device,
             dataset=dataset,
             space=space,
-            scores=ProxyScores(
-                folder / "scores.csv", space=shrunk, dataset=dataset, device=device
-            ),
+            scores=ProxyScores(folder / "scores.csv", space=shrunk, dataset=dataset, device=device),
             lengths=Lengths(
                 folder / "lengths.json",
                 proxy=proxy,

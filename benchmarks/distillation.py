@@ -18,8 +18,8 @@ from distillation_table import COLUMNS, PAPER_EPOCHS, write_tables
 from machine import commit, hardware
 from tqdm import tqdm
 
-from atom_nas.data.images import Dataset
 from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, condense, is_distilled, load_method
 from atom_nas.distillation.paper_nets import NETS
 from atom_nas.distillation.paper_protocol import Judge

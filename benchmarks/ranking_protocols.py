@@ -22,8 +22,8 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from tqdm import tqdm
 
-from atom_nas.data.images import Dataset
 from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, condense, is_distilled
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown

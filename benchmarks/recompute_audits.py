@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from atom_nas.audit.record import Audit
+from atom_nas.audit.truth import Truth
 
 from atom_nas.audit.combination import combine
 from atom_nas.audit.figures import audit_scores
 from atom_nas.audit.free_scores import AVERAGED, PASSES, SIZES
 from atom_nas.audit.ranking import rank_average
-from atom_nas.audit.record import Audit
 from atom_nas.audit.table import write_audit
-from atom_nas.audit.truth import Truth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.images import ImageSet
 from atom_nas.distillation.macs import count_distillation
@@ -61,8 +61,11 @@ def recompute(folder: Path) -> Audit:
     if settings["shrink"]:
         shrunk = space.shrunk(settings["shrink"])
         trained_macs = np.array([shrunk.cost(cell(space, name)).macs for name in names])
-    whole = [set_name for set_name in dict.fromkeys(row["proxy"] for row in scores)
-             if all(any(r["candidate"] == n for r in scores if r["proxy"] == set_name) for n in names)]
+    whole = [
+        set_name
+        for set_name in dict.fromkeys(row["proxy"] for row in scores)
+        if all(any(r["candidate"] == n for r in scores if r["proxy"] == set_name) for n in names)
+    ]
     proxy, *rivals = [
         trained(folder, settings, name, scores, names, fmean(trained_macs)) for name in whole
     ]

@@ -2,7 +2,8 @@
 
 import torch
 
-from atom_nas.data.images import ImageSet, Source, split
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Source, split
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.space import load_space
 from atom_nas.training.fit import Training

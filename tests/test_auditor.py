@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from atom_nas.audit.record import Audit
 
 from atom_nas.audit.auditor import Auditor
 from atom_nas.audit.free_scores import SIZES, FreeScores
-from atom_nas.audit.record import Audit
 from atom_nas.audit.rivals import AGAINST, FULL, Rivals
 from atom_nas.audit.trained_truth import Measured
 from atom_nas.audit.zero_cost import SCORES
@@ -202,9 +202,7 @@ def test_exchanged_test_labels_change_no_choice(auditor, space):
             return replace(measured, test=tuple(1 - each for each in measured.test))
 
     sample = sample_of(space, range(1, 41))
-    first, other = (
-        replace(auditor, truth=truth).audit(sample) for truth in (Wide(), Exchanged())
-    )
+    first, other = (replace(auditor, truth=truth).audit(sample) for truth in (Wide(), Exchanged()))
     assert first.test != other.test
     blank = [
         replace(

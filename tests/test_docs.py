@@ -20,7 +20,9 @@ def test_the_library_page_is_true():
 
 def test_the_example_of_the_readme_runs_without_torch():
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    watched = code + "\nimport sys; assert 'torch' not in sys.modules and 'optuna' not in sys.modules"
+    watched = (
+        code + "\nimport sys; assert 'torch' not in sys.modules and 'optuna' not in sys.modules"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", watched], capture_output=True, text=True, check=False
     )

@@ -157,9 +157,7 @@ def test_steps_show_the_images_that_are_counted(count, steps):
     assert sum(shown) == training.images_shown(count)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "steps"), [(1, 5), (1.6, 8), (0.4, 2), (1e-6, 1)]
-)
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 5), (1.6, 8), (0.4, 2), (1e-6, 1)])
 def test_epochs_in_steps(epochs, steps):
     assert TRAINING.steps_in(epochs, 80) == steps
 

@@ -16,9 +16,7 @@ def space(tmp_path):
 
 
 def open_scores(folder, space):
-    return FreeScores(
-        folder / "free.csv", space=space, dataset=make_dataset(), seed=0, device=CPU
-    )
+    return FreeScores(folder / "free.csv", space=space, dataset=make_dataset(), seed=0, device=CPU)
 
 
 def rows_of(folder):

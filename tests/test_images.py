@@ -4,8 +4,9 @@ from itertools import chain
 import pytest
 import torch
 
-from atom_nas.data import images
-from atom_nas.data.images import ImageSet, Normalization, Source
+from atom_nas.data import images, splits
+from atom_nas.data.images import ImageSet, Normalization
+from atom_nas.data.splits import Source
 from atom_nas.errors import UserError
 
 COUNTS = (40, 20, 12)
@@ -127,7 +128,7 @@ def test_normalization_of_a_constant_channel_stays_finite():
 
 def test_split_is_disjoint_complete_and_stratified():
     source = Source(train=make(), flip=False)
-    dataset = images.split("some", source, seed=3)
+    dataset = splits.split("some", source, seed=3)
     parts = [numbers(part) for part in (dataset.train, dataset.validation, dataset.test)]
     assert sorted(chain(*parts)) == list(range(sum(COUNTS)))
     assert class_counts(dataset.test) == [10, 5, 3]
@@ -140,7 +141,7 @@ def test_split_is_disjoint_complete_and_stratified():
 
 def test_split_depends_on_the_seed_alone():
     first, again, other = (
-        images.split("some", Source(train=make()), seed=seed) for seed in (3, 3, 4)
+        splits.split("some", Source(train=make()), seed=seed) for seed in (3, 3, 4)
     )
     for part in ("train", "validation", "test"):
         assert getattr(first, part).digest == getattr(again, part).digest
@@ -151,14 +152,14 @@ def test_split_leaves_the_global_generator_alone():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    images.split("some", Source(train=make()), seed=3)
+    splits.split("some", Source(train=make()), seed=3)
     assert torch.equal(torch.rand(3), expected)
 
 
 @pytest.mark.parametrize("given", [("validation",), ("test",), ("validation", "test")])
 def test_given_splits_are_kept(given):
     splits = {name: make((4, 4, 4), seed=len(name)) for name in given}
-    dataset = images.split("some", Source(train=make(), **splits), seed=3)
+    dataset = splits.split("some", Source(train=make(), **splits), seed=3)
     for name, split in splits.items():
         assert getattr(dataset, name) is split
     rest = {"train", "validation", "test"} - set(given)
@@ -169,16 +170,16 @@ def test_given_splits_are_kept(given):
 def test_validation_has_a_limit(monkeypatch):
     monkeypatch.setattr(images, "MAX_VALIDATION", 6)
     source = Source(train=make((30, 30)), test=make((2, 2)))
-    assert class_counts(images.split("some", source, seed=0).validation) == [3, 3]
+    assert class_counts(splits.split("some", source, seed=0).validation) == [3, 3]
 
 
 def test_validation_of_many_classes_keeps_the_limit(monkeypatch):
     monkeypatch.setattr(images, "MAX_VALIDATION", 8)
     source = Source(train=make((20, 30, 30, 30)), test=make((2, 2, 2, 2)))
-    assert class_counts(images.split("some", source, seed=0).validation) == [1, 2, 2, 2]
+    assert class_counts(splits.split("some", source, seed=0).validation) == [1, 2, 2, 2]
     crowded = Source(train=make((10,) * 5), test=make((2,) * 5))
     monkeypatch.setattr(images, "MAX_VALIDATION", 3)
-    assert class_counts(images.split("some", crowded, seed=0).validation) == [1] * 5
+    assert class_counts(splits.split("some", crowded, seed=0).validation) == [1] * 5
 
 
 @pytest.mark.parametrize(
@@ -202,16 +203,16 @@ def test_splits_that_do_not_fit_each_other_are_refused(changes, reason):
 def test_class_too_small_to_split_is_named(counts, left):
     culprit = counts.index(min(counts))
     with pytest.raises(UserError, match=f"'class {culprit}' has too few images.* {left} left"):
-        images.split("some", Source(train=make(counts)), seed=0)
+        splits.split("some", Source(train=make(counts)), seed=0)
 
 
 def test_smallest_class_that_splits_has_one_image_in_each():
-    dataset = images.split("some", Source(train=make((3, 30))), seed=0)
+    dataset = splits.split("some", Source(train=make((3, 30))), seed=0)
     parts = (dataset.train, dataset.validation, dataset.test)
     assert [class_counts(part)[0] for part in parts] == [1, 1, 1]
 
 
 def test_hold_out_always_keeps_an_image_of_each_class():
-    kept, held = images.hold_out(make((2, 40)), 0.99, torch.Generator())
+    kept, held = splits.hold_out(make((2, 40)), 0.99, torch.Generator())
     assert class_counts(kept) == [1, 1]
     assert class_counts(held) == [1, 39]

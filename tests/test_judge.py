@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from atom_nas.data.augmentation import NONE, PUBLISHED
-from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.paper_nets import NETS

@@ -26,7 +26,8 @@ def open_lengths(folder, *, is_open=True):
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "expected"), [(0.1, True), (0.13, True), (0.132, True), (0.136, False), (0.5, False)]
+    ("accuracy", "expected"),
+    [(0.1, True), (0.13, True), (0.132, True), (0.136, False), (0.5, False)],
 )
 def test_chance_is_exact(accuracy, expected):
     """P(X >= 66 of 500) = 0.0124, P(X >= 67) = 0.0088 at a tenth: computed by summing."""
@@ -66,7 +67,7 @@ def test_one_that_teaches_nothing_is_lengthened_and_said_so(tmp_path):
 
 def test_where_no_length_teaches_anything_one_line_says_what_to_change(tmp_path):
     lengths = open_lengths(tmp_path)
-    with pytest.raises(UserError, match="after 800 steps .* condense more images") as caught:
+    with pytest.raises(UserError, match=r"after 800 steps .* condense more images") as caught:
         lengths.look("atom_ipc1", lambda: [0.1] * 3, LABELS)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "lengths.json").exists()

@@ -56,7 +56,10 @@ def test_a_candidate_is_scored_once_and_found_by_the_next_process(
     first = scores.score(proxy, architecture(space), TRAINING, seed=3)
     monkeypatch.setattr(proxy_scores, "fit_and_score", no_training)
     assert scores.score(proxy, architecture(space), TRAINING, seed=3) == first
-    assert make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=3) == first
+    assert (
+        make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=3)
+        == first
+    )
     assert len(rows_of(path)) == 1
 
 
@@ -82,8 +85,11 @@ def test_what_a_score_depends_on_has_scores_of_its_own(
     monkeypatch.setattr(
         ProxyScores,
         "_measure",
-        lambda *_: seen.append(1) or dict.fromkeys(("accuracy", "loss", "seconds"), 0.25)
-        | {"curve": "1.0", "failure": ""},
+        lambda *_: (
+            seen.append(1)
+            or dict.fromkeys(("accuracy", "loss", "seconds"), 0.25)
+            | {"curve": "1.0", "failure": ""}
+        ),
     )
     scores = make_scores(path, space, dataset)
     assert scores.score(proxy, architecture(space), training, seed=0).accuracy == 0.25
@@ -137,4 +143,7 @@ def test_the_curve_is_kept(tmp_path, space, dataset, proxy):
     path = tmp_path / "scores.csv"
     first = make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
     assert len(first.curve) == 30 and first.curve[-1] < first.curve[0]
-    assert make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0) == first
+    assert (
+        make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
+        == first
+    )

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Dataset
 from atom_nas.distillation.recipes import RECIPES, Recipe, adjust, paper, released
 from atom_nas.errors import UserError
 

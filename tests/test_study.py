@@ -8,8 +8,8 @@ import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
 
-from atom_nas.scoring.space import load_space
 from atom_nas.errors import UserError
+from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Limits
 from atom_nas.search.journal import open_study
 from atom_nas.search.samplers import SAMPLERS

@@ -1,4 +1,4 @@
-"""The truth: trained on the training split alone, measured on both others, kept with its weights."""
+"""The truth: trained on the training split, measured on both others, kept with its weights."""
 
 import csv
 import math
@@ -42,14 +42,21 @@ def test_both_splits_are_measured_and_the_training_split_alone_is_trained_on(
     seen = []
     plain = trained_truth.fit
     monkeypatch.setattr(
-        trained_truth, "fit", lambda net, train, *a, **k: (seen.append(train), plain(net, train, *a, **k))
+        trained_truth,
+        "fit",
+        lambda net, train, *a, **k: (seen.append(train), plain(net, train, *a, **k)),
     )
     measured = make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5)
     torch.testing.assert_close(seen[0].images, dataset.normalization(dataset.train.pixels))
     assert measured.validation[0] > 0.9 and measured.test[0] < 0.1
     assert measured.seconds > 0
     (row,) = rows_of(tmp_path / "truth.csv")
-    assert (row["candidate"], row["steps"], row["seed"], row["failure"]) == ("linear", "50", "5", "")
+    assert (row["candidate"], row["steps"], row["seed"], row["failure"]) == (
+        "linear",
+        "50",
+        "5",
+        "",
+    )
     assert float(row["validation_accuracy"]) == measured.validation[0]
     assert float(row["test_accuracy"]) == measured.test[0]
 

@@ -10,7 +10,7 @@ import torch
 
 from atom_nas.audit.ranking import rank_average
 from atom_nas.audit.zero_cost import SCORES
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.errors import explain
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name, no_exit

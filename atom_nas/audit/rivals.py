@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer

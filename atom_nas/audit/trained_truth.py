@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.errors import explain
 from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage import DamagedError, RowLog, derive_seed, load_tensors, save_tensors

@@ -14,7 +14,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from atom_nas import plugins
-from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_preview, save_proxy

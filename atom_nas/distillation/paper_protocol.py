@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from atom_nas.data.augmentation import Augmentation, augment_batch
-from atom_nas.data.images import Dataset, ImageSet
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.paper_nets import Builder
 from atom_nas.storage import derive_seed

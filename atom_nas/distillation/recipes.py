@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.errors import UserError, unknown
 from atom_nas.training.convnet import NORMS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from atom_nas.data.images import Dataset
+from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import explain
 from atom_nas.scoring.space import Space, candidate_name, no_exit
@@ -48,7 +48,11 @@ class ProxyScores:
         """
         key = (proxy.digest[:16], self._digest(training), candidate_name(architecture))
         if key not in self._rows:
-            row = {"proxy": proxy.name, "proxy_seed": proxy.seed, **dict(zip(KEY, key, strict=True))}
+            row = {
+                "proxy": proxy.name,
+                "proxy_seed": proxy.seed,
+                **dict(zip(KEY, key, strict=True)),
+            }
             measured = self._measure(proxy, architecture, training, seed)
             self._table.append({**row, "seed": seed, **measured})
             self._rows[key] = self._table.rows[-1]

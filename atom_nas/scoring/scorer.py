@@ -71,9 +71,7 @@ class Scorer:
         macs = self.table.mean_macs(architecture for architecture, _ in sample)
         return self.summarize(name, rows, macs)
 
-    def summarize(
-        self, name: str, rows: Iterable[Sequence[Outcome]], macs: float
-    ) -> Estimator:
+    def summarize(self, name: str, rows: Iterable[Sequence[Outcome]], macs: float) -> Estimator:
         """Return the mean over condensations of each candidate's measure, the others as variants.
 
         `rows` holds the outcomes of each candidate, none where it failed; `macs` are the

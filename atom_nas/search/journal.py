@@ -1,4 +1,4 @@
-"""The journal of a study: a file of operations that a kill, an interrupt or a torn line cannot hurt.
+"""The journal of a study: a file of operations that no kill, interrupt or torn line can hurt.
 
 Beside it lies the digest of what it held after the last finished trial, so that a flipped bit is
 seen. What was trained stands in other tables: a journal that was deleted is told again at no cost.

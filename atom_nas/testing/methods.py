@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from atom_nas.data.images import Dataset, ImageSet, Source, split
+from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import Dataset, Source, split
 from atom_nas.distillation import embedding
 from atom_nas.distillation.condense import Condensation, condense, is_distilled
 from atom_nas.distillation.recipes import Recipe

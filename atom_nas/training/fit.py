@@ -91,7 +91,7 @@ class Examples:
 
     @classmethod
     def of(cls, images: ImageSet, normalization: Normalization, device: torch.device) -> Self:
-        """Return `images` on `device`, where their pixels, a byte each until then, are normalised."""
+        """Return `images`, moved to `device` as they are and normalised there."""
         pixels = normalization(images.pixels.to(device))
         return cls(images=pixels, labels=images.labels.to(device))
 

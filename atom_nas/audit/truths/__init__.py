@@ -3,5 +3,6 @@
 A module defines `SPACE`, the name of the search space whose candidates it knows, `load(dataset)`,
 which returns for every candidate (by `space.candidate_name`) what full-data training made of it:
 `{"accuracies": [fractions on validation images, one a seed], "seconds": of a training}` and, where
-known, `"test_accuracies"`, and `images_shown(dataset)`, by a training, repeats counted; 0 if not known.
+known, `"test_accuracies"`; and `images_shown(dataset)`, by a training, repeats counted, 0 if not
+known.
 """

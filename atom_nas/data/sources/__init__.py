@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from atom_nas import plugins
-from atom_nas.data import images
-from atom_nas.data.images import Dataset, Source
+from atom_nas.data import splits
+from atom_nas.data.splits import Dataset, Source
 from atom_nas.errors import UserError, unknown
 
 TAKES_PATH = {
@@ -17,7 +17,7 @@ TAKES_PATH = {
 def open_dataset(name: str, data_dir: Path, *, seed: int) -> Dataset:
     """Load the data set `name` (see `load_source`) and complete its splits from `seed`."""
     title, source = load_source(name, data_dir)
-    return images.split(title, source, seed=seed)
+    return splits.split(title, source, seed=seed)
 
 
 def load_source(name: str, data_dir: Path) -> tuple[str, Source]:
@@ -44,6 +44,6 @@ def load_source(name: str, data_dir: Path) -> tuple[str, Source]:
     if not isinstance(source, Source):
         raise UserError(
             f"data set {name!r}: load(path) returned {type(source).__name__}; "
-            "it must return atom_nas.data.images.Source."
+            "it must return atom_nas.data.splits.Source."
         )
     return title, source

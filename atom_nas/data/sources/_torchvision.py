@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from atom_nas.data.images import Source
 from atom_nas.data.sources import npz
+from atom_nas.data.splits import Source
 from atom_nas.errors import UserError
 
 

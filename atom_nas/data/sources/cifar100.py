@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torchvision.datasets import CIFAR100
 
-from atom_nas.data.images import Source
 from atom_nas.data.sources import _torchvision
+from atom_nas.data.splits import Source
 
 FINE_LABELS = """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus

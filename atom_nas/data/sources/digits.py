@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 
-from atom_nas.data.images import ImageSet, Source
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Source
 
 CLASS_NAMES = tuple("0123456789")
 MAX_GREY = 16

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torchvision.datasets import FashionMNIST
 
-from atom_nas.data.images import Source
 from atom_nas.data.sources import _torchvision
+from atom_nas.data.splits import Source
 
 CLASS_NAMES = tuple(FashionMNIST.classes)
 

@@ -22,7 +22,8 @@ import torch
 from PIL import Image, ImageOps
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from atom_nas.data.images import ImageSet, Source
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Source
 from atom_nas.errors import UserError, require_regular
 
 SIDES = (8, 16, 28, 32, 48, 64, 96, 128)

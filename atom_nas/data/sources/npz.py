@@ -12,7 +12,8 @@ from textwrap import shorten
 import numpy as np
 import torch
 
-from atom_nas.data.images import ImageSet, Source
+from atom_nas.data.images import ImageSet
+from atom_nas.data.splits import Source
 from atom_nas.errors import UserError, require_regular
 
 SPLITS = ("train", "val", "test")

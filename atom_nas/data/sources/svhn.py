@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from torchvision.datasets import SVHN
 
-from atom_nas.data.images import Source
 from atom_nas.data.sources import _torchvision
+from atom_nas.data.splits import Source
 
 CLASS_NAMES = tuple("0123456789")
 

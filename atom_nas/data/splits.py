@@ -1,0 +1,143 @@
+"""A data set in three splits: those that its files come with, the others drawn by class."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from textwrap import shorten
+
+import torch
+
+from atom_nas.data.images import ImageSet, Normalization
+from atom_nas.errors import UserError
+
+TEST_FRACTION = 0.25
+VALIDATION_FRACTION = 0.2
+MAX_VALIDATION = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a data set plug-in loads: the splits that its files come with.
+
+    Raises UserError where a split is empty, has images or classes other than those of `train`, or
+    a label that is no position in the class names; where two classes share a name, and where
+    `train` lacks images of one.
+    """
+
+    train: ImageSet
+    validation: ImageSet | None = None
+    test: ImageSet | None = None
+    flip: bool = True
+    """Whether a mirrored image keeps its class (false for digits)."""
+    whiten: bool = False
+    """Whether it is distilled in ZCA-whitened space, as the papers do with CIFAR."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            if (part := getattr(self, name)) is not None:
+                self._check(name, part)
+        names = self.train.class_names
+        if twins := sorted({name for name in names if names.count(name) > 1}):
+            raise UserError(f"two classes are called {twins[0]!r}; give each its own name.")
+        counts = self.train.labels.bincount(minlength=self.train.num_classes)
+        if not counts.all():
+            raise UserError(
+                f"the train split has no image of class {names[int(counts.argmin())]!r}; "
+                "add some, or leave it out."
+            )
+
+    def _check(self, name: str, part: ImageSet) -> None:
+        if not len(part):
+            raise UserError(f"the {name} split has no image; fill it, or leave it out.")
+        for what in ("image_shape", "class_names"):
+            if getattr(part, what) != getattr(self.train, what):
+                own, other = (shorten(str(getattr(s, what)), 80) for s in (part, self.train))
+                raise UserError(
+                    f"the {name} split has the {what} {own} and the train split {other}; "
+                    "all splits must have the same."
+                )
+        low, high = int(part.labels.min()), int(part.labels.max())
+        if low < 0 or high >= part.num_classes:
+            raise UserError(
+                f"the {name} split has labels {low}..{high}; "
+                f"they must be within 0..{part.num_classes - 1}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set split in three: `train` is condensed, `validation` is the objective of the
+    search, `test` is read by the full-data truth alone."""
+
+    name: str
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    flip: bool
+    whiten: bool = False
+
+    @cached_property
+    def normalization(self) -> Normalization:
+        """The normalisation fitted on `train`."""
+        return Normalization.fit(self.train)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return self.train.image_shape
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return self.train.num_classes
+
+
+def split(name: str, source: Source, *, seed: int) -> Dataset:
+    """Complete the splits of `source`, stratified by class and drawn from `seed`.
+
+    Where a split is missing, the test takes 25% of the training images, then the validation 20%
+    of the rest, at most 5,000 images (more where that many classes need one each).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    train, validation, test = source.train, source.validation, source.test
+    if test is None:
+        train, test = hold_out(train, TEST_FRACTION, generator)
+    if validation is None:
+        fraction = min(VALIDATION_FRACTION, MAX_VALIDATION / len(train))
+        train, validation = hold_out(train, fraction, generator, limit=MAX_VALIDATION)
+    return Dataset(
+        name=name,
+        train=train,
+        validation=validation,
+        test=test,
+        flip=source.flip,
+        whiten=source.whiten,
+    )
+
+
+def hold_out(
+    images: ImageSet, fraction: float, generator: torch.Generator, *, limit: int | None = None
+) -> tuple[ImageSet, ImageSet]:
+    """Split `images` into (kept, held out), at least one image of each class in both.
+
+    Held out is the `fraction` of each class, rounded; where that makes more than `limit`, one less
+    of the largest parts.
+    """
+    classes = images.class_indices()
+    for name, indices in zip(images.class_names, classes, strict=True):
+        if len(indices) < 2:
+            raise UserError(
+                f"class {name!r} has too few images to split: {len(indices)} left to hold one "
+                "out of, at least 2 are needed; add images of this class."
+            )
+    counts = [min(max(1, round(fraction * len(each))), len(each) - 1) for each in classes]
+    while limit is not None and sum(counts) > limit and max(counts) > 1:
+        counts[counts.index(max(counts))] -= 1
+    held = [
+        indices[torch.randperm(len(indices), generator=generator)[:count]]
+        for indices, count in zip(classes, counts, strict=True)
+    ]
+    mask = torch.zeros(len(images), dtype=torch.bool)
+    mask[torch.cat(held)] = True
+    return images.select(torch.nonzero(~mask).flatten()), images.select(
+        torch.nonzero(mask).flatten()
+    )
