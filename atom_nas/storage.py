@@ -160,35 +160,3 @@ def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
-
-
-# SHIM
-RowLog = Table
-
-
-class DamagedError(Exception):
-    pass
-
-
-def read_json(p):
-    return json.loads(p.read_text())
-
-
-def save_tensors(path, tensors):
-    from safetensors.torch import save
-
-    b = save({k: v.cpu().clone().contiguous() for k, v in tensors.items()})
-    write_atomically(path, b)
-    return hashlib.sha256(b).hexdigest()
-
-
-def load_tensors(path, digest):
-    from safetensors.torch import load
-
-    try:
-        b = path.read_bytes()
-    except OSError as e:
-        raise DamagedError(str(path)) from e
-    if hashlib.sha256(b).hexdigest() != digest:
-        raise DamagedError(f"{path} is damaged")
-    return load(b)
