@@ -26,12 +26,13 @@ from atom_nas.errors import UserError
 from atom_nas.export.folder import Trained, export_model
 from atom_nas.options import Options, parse_settings
 from atom_nas.report import write_report
+from atom_nas.run_folder import open_run
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import DEFAULT_MEASURE, Scorer
 from atom_nas.scoring.space import Space, load_space
 from atom_nas.search.study import Candidate, Limits, Search
 from atom_nas.search.table import write_candidates
-from atom_nas.storage import open_run, write_json
+from atom_nas.storage import write_json
 from atom_nas.training.devices import resolve_device
 from atom_nas.training.fit import Training
 

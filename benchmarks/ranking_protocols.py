@@ -28,9 +28,10 @@ from atom_nas.distillation.condense import Condensation, condense, is_distilled
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name, draw_uniformly, load_space
 from atom_nas.search.study import Limits
-from atom_nas.storage import Table, derive_seed
+from atom_nas.storage import derive_seed
 from atom_nas.training.fit import Examples, Training, evaluate, fit
 
 IMAGES_PER_CLASS, STEPS = 50, 300
@@ -175,7 +176,7 @@ def main(settings: Settings) -> None:
     real = load_images(VARIANTS["random"], 0, dataset, store)
     jobs = [(name, draw) for name in settings.variants for draw in range(VARIANTS[name].draws)]
     images = {job: load_images(VARIANTS[job[0]], job[1], dataset, store) for job in jobs}
-    tables = {name: Table(settings.out / f"{name}.csv", COLUMNS) for name in settings.variants}
+    tables = {name: RowLog(settings.out / f"{name}.csv", COLUMNS) for name in settings.variants}
     known = {
         (name, int(row["draw"]), row["candidate"])
         for name, table in tables.items()

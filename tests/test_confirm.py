@@ -1,6 +1,5 @@
 """The confirmation: rivals on the same candidates, at a cost that is counted."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +17,7 @@ from atom_nas.report.wording import MEASURES as WORDS
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import MEASURES, Scorer
 from atom_nas.scoring.space import load_space
-from atom_nas.storage import Table
+from atom_nas.storage import read_csv, read_json, write_json
 from atom_nas.training.fit import Training
 
 CPU = torch.device("cpu")
@@ -109,7 +108,7 @@ def test_every_rival_is_measured_on_the_same_candidates(confirmation, space):
     assert figures["baselines"]["num_params"]["spearman"]["value"] == 1
     assert figures["combined"].keys() == {"combined_ranks", "combined_model"}
     assert figures["combined"]["combined_ranks"]["over"] == "free_average"
-    assert json.loads((confirmation.folder / "audit.json").read_text()) == figures
+    assert read_json(confirmation.folder / "audit.json") == figures
 
 
 def test_a_second_judgement_trains_nothing(confirmation, space, monkeypatch):
@@ -127,7 +126,7 @@ def test_seeds_are_averaged_and_their_agreement_is_reported(confirmation, space)
     assert not np.array_equal(*estimator.repeats)
     np.testing.assert_allclose(estimator.scores, estimator.repeats.mean(0))
     assert estimator.setup_seconds == 8
-    rows = Table(confirmation.folder / "scores.csv", ()).rows
+    rows = read_csv(confirmation.folder / "scores.csv")
     seconds = sum(float(row["seconds"]) for row in rows) / 4
     assert estimator.seconds_per_candidate == pytest.approx(seconds)
     assert confirmation.judge(sample)["reliability"]["seeds"] == 2
@@ -167,7 +166,7 @@ def test_a_failed_truth_counts_as_zero_and_is_told_apart(confirmation, space):
 
     figures = replace(confirmation, truth=Broken()).judge(sample_of(space, (1, 2, 3)))
     assert figures["baselines"]["num_params"]["spearman"]["value"] == -0.5
-    rows = Table(confirmation.folder / "audit.csv", ()).rows
+    rows = read_csv(confirmation.folder / "audit.csv")
     assert [row["test_accuracy"] for row in rows] == ["0.01", "0.02", "nan"]
 
 
@@ -188,7 +187,7 @@ def test_rivals_on_full_data_are_annealed_or_stopped(confirmation, space, monkey
         return {"accuracy": 0.5, "loss": 1.0, "curve": "1.0", "seconds": 1.0, "failure": ""}
 
     monkeypatch.setattr(ProxyScores, "_measure", measure)
-    confirmation.folder.joinpath("equal_cost.json").write_text('{"images": 600}')
+    write_json(confirmation.folder / "equal_cost.json", {"images": 600})
     equal = replace(confirmation, against="equal_cost")
     equal.judge(sample_of(space, (3,)))
     num_images = len(confirmation.dataset.train)

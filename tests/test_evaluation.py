@@ -210,7 +210,7 @@ def test_the_truth_is_of_the_test_split(tmp_path, space, dataset):
     assert measured.accuracies[0] < 0.1
     assert measured.seconds > 0
     (row,) = rows_of(tmp_path / "truth.csv")
-    assert list(row) == ["candidate", "seed", "test_accuracy", "seconds", "failure"]
+    assert list(row) == ["candidate", "seed", "test_accuracy", "seconds", "failure", "checksum"]
     assert (row["candidate"], row["seed"], row["failure"]) == ("linear", "5", "")
     assert float(row["test_accuracy"]) == measured.accuracies[0]
 
@@ -279,7 +279,7 @@ def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("atom_nas.storage.Table.append", killed)
+        patch.setattr("atom_nas.row_log.RowLog.append", killed)
         with pytest.raises(KeyboardInterrupt):
             make_truth(tmp_path, space, dataset).measure(architecture(space), seed=0)
     assert not (tmp_path / "truth.csv").exists()

@@ -1,6 +1,5 @@
 """The confirmation of a proxy: a sample scored in every way that the audit compares."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from atom_nas.data.images import Dataset
 from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import candidate_name
-from atom_nas.storage import write_json
+from atom_nas.storage import read_json, write_json
 from atom_nas.training.fit import Score, Training
 
 MIN_FITTED = 10
@@ -159,7 +158,7 @@ class Confirmation:
             each = proxy.seconds_per_candidate * sample_size
             share = proxy.setup_seconds / each if each else 0.0
             write_json(path, {"images": shown * len(proxy.repeats) * (1 + share)})
-        return float(json.loads(path.read_text(encoding="utf-8"))["images"])
+        return float(read_json(path)["images"])
 
     def _combine(
         self, proxy: Estimator, free: Sequence[Estimator], truth: Truth

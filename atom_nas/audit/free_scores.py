@@ -10,9 +10,10 @@ import torch
 from atom_nas.audit.ranking import rank_average
 from atom_nas.audit.zero_cost import SCORES, score_all
 from atom_nas.data.images import Dataset
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name
-from atom_nas.storage import Table, derive_seed
+from atom_nas.storage import derive_seed
 from atom_nas.training.fit import Examples
 
 COLUMNS = ("candidate", "score", "value", "seconds")
@@ -30,7 +31,7 @@ class FreeScores:
         self, path: Path, *, space: Space, dataset: Dataset, seed: int, device: torch.device
     ) -> None:
         """Open the table, and draw the batch of training images that nets are scored on."""
-        self._table = Table(path, COLUMNS)
+        self._table = RowLog(path, COLUMNS)
         self._rows = {(row["candidate"], row["score"]): row for row in self._table.rows}
         self._space, self._seed, self._device = space, seed, device
         generator = torch.Generator().manual_seed(derive_seed(seed, "free"))

@@ -17,8 +17,9 @@ from torch import nn
 
 from atom_nas.data.images import Dataset
 from atom_nas.errors import explain
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name
-from atom_nas.storage import Table, derive_seed, write_atomically
+from atom_nas.storage import derive_seed, write_atomically
 from atom_nas.training.fit import Examples, Training, evaluate, fit
 
 COLUMNS = ("candidate", "seed", "test_accuracy", "seconds", "failure")
@@ -52,7 +53,7 @@ class TrainedTruth:
         device: torch.device,
     ) -> None:
         """Open `truth.csv` and `weights/` in the folder `run`."""
-        self._table = Table(run / "truth.csv", COLUMNS)
+        self._table = RowLog(run / "truth.csv", COLUMNS)
         self._rows: dict[str, list[dict[str, str]]] = defaultdict(list)
         for row in self._table.rows:
             self._rows[row["candidate"]].append(row)

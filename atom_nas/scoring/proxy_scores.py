@@ -10,8 +10,8 @@ import torch
 from atom_nas.data.images import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import explain
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name
-from atom_nas.storage import Table
 from atom_nas.training.fit import Examples, Score, Training, fit_and_score
 
 COLUMNS = (
@@ -38,7 +38,7 @@ class ProxyScores:
         device: torch.device,
     ) -> None:
         """Open the table, and put the validation split on `device`."""
-        self._table = Table(path, COLUMNS)
+        self._table = RowLog(path, COLUMNS)
         self._rows = {tuple(row[column] for column in KEY): row for row in self._table.rows}
         self._space, self._training, self._device = space, training, device
         self._normalize = dataset.normalization
