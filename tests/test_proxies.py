@@ -153,7 +153,7 @@ def test_a_users_own_method_is_a_file(dataset, tmp_path):
     method, images_per_class = parse_name(f"{file}_ipc2")
     assert (method, images_per_class) == (str(file), 2)
     proxy = make(dataset, tmp_path / "proxy", method, images_per_class)
-    assert proxy.name == "mine_ipc2"
+    assert proxy.name == "mine.py_ipc2"
     firsts = torch.cat([indices[:2] for indices in dataset.train.class_indices()])
     assert torch.equal(proxy.images.pixels, dataset.train.pixels[firsts])
 
