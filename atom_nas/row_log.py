@@ -56,7 +56,7 @@ class RowLog:
             drop_torn_line(self.path)
         header, *lines = content.split(b"\n")[:-1] or [b""]
         is_headed = header == format_header(self.columns).rstrip("\n").encode()
-        damaged = [1] if header and not is_headed else []
+        damaged = [1] if (header or lines) and not is_headed else []
         for number, line in enumerate(lines, start=2):
             row = parse_row(self.columns, line)
             if row is not None and self._is_new(row):

@@ -87,8 +87,9 @@ def test_no_flipped_bit_changes_a_row(path, capsys):
         assert read_csv(path) == rows
 
 
-def test_a_broken_header_loses_no_row(path, capsys):
-    path.write_bytes(path.read_bytes().replace(b"value", b"valu!", 1))
+@pytest.mark.parametrize("header", [b"name,valu!,checksum", b"", b"\xff"])
+def test_a_broken_header_loses_no_row(path, capsys, header):
+    path.write_bytes(b"\n".join([header, *path.read_bytes().split(b"\n")[1:]]))
     assert RowLog(path, COLUMNS).rows == ROWS == read_csv(path)
     assert capsys.readouterr().err == f"{path} is damaged in line 1: it is made again.\n"
 
