@@ -21,7 +21,7 @@ from atom_nas.distillation.condense import condense
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import DistillOptions, Options, read_config
 from atom_nas.pipeline import Pipeline, open_pipeline
-from atom_nas.storage import open_run
+from atom_nas.run_folder import open_run
 from atom_nas.training.devices import resolve_device
 
 Kind = TypeVar("Kind", bound=DistillOptions)

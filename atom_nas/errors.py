@@ -4,10 +4,20 @@ import difflib
 import errno
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import shorten
 
 
 class UserError(Exception):
     """What was got, what is allowed, and what to do next, in one line."""
+
+
+class DamagedError(UserError):
+    """The file at `path` is not as it was written; `problem` says how, as in "is missing"."""
+
+    def __init__(self, path: Path, problem: str = "is damaged") -> None:
+        first = "" if problem == "is missing" else "remove it and "
+        super().__init__(f"{path} {problem}; {first}run again the command that made it.")
+        self.path, self.problem = path, problem
 
 
 def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
@@ -19,8 +29,8 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
 
 
 def explain(error: BaseException) -> str:
-    """Return the kind and message of `error` in one line, as a table keeps it."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """Return the kind and message of `error` in one line, at most 2,000 characters."""
+    return shorten(f"{type(error).__name__}: {error}", 2000)
 
 
 def require_regular(path: Path) -> None:

@@ -1,6 +1,5 @@
 """What a user chooses: options, each with its meaning, checked once."""
 
-import json
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, require_regular, unknown
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.samplers import SAMPLERS
+from atom_nas.storage import read_json
 
 CACHE = Path("~/.cache/atom_nas")
 
@@ -130,12 +130,14 @@ class Options(DistillOptions):
 
     @classmethod
     def saved_in(cls, folder: Path) -> Self:
-        """Return the options of the last run in `folder`; UserError where there is none."""
-        try:
-            values = json.loads((folder / "options.json").read_text(encoding="utf-8"))
-            return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{folder} is no run folder; give that of a run with --out.") from error
+        """Return the options of the last run in `folder`.
+
+        Raises UserError where there is none, or they cannot be read.
+        """
+        if not (folder / "options.json").exists():
+            raise UserError(f"{folder} is no run folder; give that of a run with --out.")
+        values = read_json(folder / "options.json")
+        return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})
 
 
 def parse_settings(text: str) -> dict[str, int]:

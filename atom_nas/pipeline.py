@@ -156,7 +156,7 @@ class Pipeline:
         predict = None
         goes_by = {
             "objective": self._objective,
-            "proxies": [proxy.digest for proxy in scorer.proxies(name)],
+            "proxies": [proxy.images.digest for proxy in scorer.proxies(name)],
             "training": self.lengths.proxy,
         }
         if self._objective.needs_audit:

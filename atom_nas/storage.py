@@ -1,33 +1,33 @@
-"""Files that survive a kill: atomic writes, append-only tables, digests, seeds, the run folder."""
+"""Files that survive a kill and prove that they are whole: atomic writes, checksums, digests."""
 
 import csv
 import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
+from tqdm import tqdm
 
-from atom_nas.errors import UserError
+from atom_nas.errors import DamagedError
 
-SETTINGS = "settings.json"
-"""In a run folder: what it was made with, written before anything else and never changed."""
+CHECKSUM = "checksum"
+"""The key of a JSON file, and the last column of a table, that proves the rest."""
 
 
 def canonical_json(value: object) -> str:
     """Return `value` (dataclasses and paths allowed) as JSON with sorted keys."""
+    return json.dumps(value, sort_keys=True, default=_jsonable)
 
-    def plain(item: object) -> object:
-        if is_dataclass(item) and not isinstance(item, type):
-            return asdict(item)
-        return str(item)
 
-    return json.dumps(value, sort_keys=True, default=plain)
+def _jsonable(item: object) -> object:
+    return asdict(item) if is_dataclass(item) and not isinstance(item, type) else str(item)
 
 
 def digest(value: object) -> str:
@@ -50,19 +50,126 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     partial.replace(path)
 
 
-def write_json(path: Path, value: object) -> None:
+def read_file(path: Path) -> bytes:
+    """Return the content of `path`; DamagedError where it is missing or no file."""
+    if not path.is_file():
+        raise DamagedError(path, "is no file" if path.exists() else "is missing")
+    return path.read_bytes()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of the content of `path`; DamagedError where it is missing or no file."""
+    return hashlib.sha256(read_file(path)).hexdigest()
+
+
+def check_files(folder: Path, digests: Mapping[str, str]) -> None:
+    """Raise DamagedError for the first file in `folder` that has not the digest of its name."""
+    for name, expected in digests.items():
+        if file_digest(folder / name) != expected:
+            raise DamagedError(folder / name)
+
+
+def tell(line: str) -> None:
+    """Write `line` to stderr, clear of a progress bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
+def tell_made_again(damage: DamagedError) -> None:
+    """Say on stderr what is damaged and that it is made again."""
+    tell(f"{damage.path} {damage.problem}: it is made again.")
+
+
+def write_plain_json(path: Path, value: object) -> None:
     """Write `value` as indented JSON, atomically; NaN becomes null, as JSON has none."""
-    plain = json.loads(canonical_json(value), parse_constant=lambda _: None)
-    write_atomically(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a whole table, atomically."""
+def write_json(path: Path, value: object) -> None:
+    """Write `value`, which becomes a JSON object, as `write_plain_json` does, with a checksum."""
+    plain = _plain(value)
+    write_plain_json(path, {**plain, CHECKSUM: digest(plain)})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what `write_json` wrote to `path`; DamagedError where that is not what is there."""
+    data = read_file(path)
+    try:
+        content: dict[str, Any] = json.loads(data)
+        is_whole = content.pop(CHECKSUM) == digest(content)
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as error:
+        raise DamagedError(path) from error
+    if not is_whole:
+        raise DamagedError(path)
+    return content
+
+
+def _plain(value: object) -> Any:
+    text = json.dumps(value, default=_jsonable)
+    return json.loads(text, parse_constant=lambda _: None)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a whole table, atomically, with a checksum of each row in a last column."""
+    lines = [format_row(columns, row) for row in rows]
+    write_atomically(path, format_header(columns) + "".join(lines))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of the table at `path`; DamagedError where one is not as it was written."""
+    header, *lines = read_file(path).split(b"\n")
+    try:
+        ((*columns, last),) = csv.reader([header.decode()], strict=True)
+    except (ValueError, csv.Error) as error:
+        raise DamagedError(path, "is damaged in line 1") from error
+    if last != CHECKSUM or lines[-1:] != [b""]:
+        raise DamagedError(path)
+    rows = []
+    for number, line in enumerate(lines[:-1], start=2):
+        row = parse_row(columns, line)
+        if row is None:
+            raise DamagedError(path, f"is damaged in line {number}")
+        rows.append(row)
+    return rows
+
+
+def format_header(columns: Sequence[str]) -> str:
+    """Return the first line of a table."""
+    return _csv_line([*columns, CHECKSUM])
+
+
+def format_row(columns: Sequence[str], row: Iterable[object]) -> str:
+    """Return the line of `row`, the cells of `columns` in order and their checksum.
+
+    A row is one line: a line break in a cell becomes a space.
+    """
+    cells = [_one_line(cell) for cell in row]
+    return _csv_line([*cells, _checksum(columns, cells)])
+
+
+def parse_row(columns: Sequence[str], line: bytes) -> dict[str, str] | None:
+    """Return the cells that `format_row` wrote as `line`, or None where it wrote another line."""
+    try:
+        ((*cells, checksum),) = csv.reader([line.decode()], strict=True)
+    except (ValueError, csv.Error):
+        return None
+    is_whole = len(cells) == len(columns) and checksum == _checksum(columns, cells)
+    return dict(zip(columns, cells, strict=True)) if is_whole else None
+
+
+def _checksum(columns: Sequence[str], cells: Sequence[str]) -> str:
+    """Return the CRC-32 of a row, which depends on its columns too, as 8 hexadecimal digits."""
+    return f"{zlib.crc32(json.dumps([*columns, *cells]).encode()):08x}"
+
+
+def _one_line(cell: object) -> str:
+    text = "" if cell is None else str(cell).encode(errors="backslashreplace").decode()
+    return re.sub(r"\r\n|\r|\n", " ", text)
+
+
+def _csv_line(cells: Iterable[str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 def drop_torn_line(path: Path) -> None:
@@ -70,93 +177,3 @@ def drop_torn_line(path: Path) -> None:
     with open(path, "r+b") as file:
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)
-
-
-class Table:
-    """A CSV file that grows by whole rows, one `fsync` each; a torn last line is dropped."""
-
-    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
-        """Open `path`, or make it with a header of `columns` when the first row comes."""
-        self.path, self.columns = path, columns
-        self.rows: list[dict[str, str]] = []
-        if path.exists():
-            drop_torn_line(path)
-            with open(path, newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
-
-    def append(self, row: Mapping[str, object]) -> None:
-        """Add one row; returns when it is on disk."""
-        assert set(row) == set(self.columns), sorted(row)
-        is_new = not self.path.exists() or self.path.stat().st_size == 0
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            os.fsync(file.fileno())
-        self.rows.append({key: str(value) for key, value in row.items()})
-
-
-@contextmanager
-def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
-    """Make or reopen the run folder, alone in it, and hold it to the `settings` it was made with.
-
-    Raises UserError where it cannot be written, is in use, was made with other settings or holds
-    files that are not of a run; in the last two cases nothing in it is touched.
-    """
-    wanted = json.loads(canonical_json(settings))
-    try:
-        _hold_to_settings(folder, wanted)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(f"another process works in {folder}; wait for it or use another --out.")  # noqa: B904
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder}: {error.strerror}; choose another folder with --out."
-        ) from error
-    try:
-        _hold_to_settings(folder, wanted)  # again: another process may have made it since
-        if not (folder / SETTINGS).exists():
-            write_json(folder / SETTINGS, wanted)
-        yield folder
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise UserError(
-                f"cannot write to {folder}: {error.strerror}; finished work is kept: free some "
-                "space, then run the same command again."
-            ) from error
-        raise
-    finally:
-        lock.release()
-
-
-_DISK_FULL = {28, 122}  # ENOSPC, EDQUOT
-
-
-def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
-    """Refuse `folder` where it has other settings than `wanted`, or files but no settings."""
-    names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
-    if SETTINGS not in names:
-        if foreign := [name for name in names if not name.startswith(".")]:
-            raise UserError(
-                f"{folder} holds files that are not of a run ({min(foreign)}, ...); "
-                "use an empty folder or another --out."
-            )
-        return
-    made_with = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
-    if changed:
-        differences = ", ".join(
-            f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})" for key in changed
-        )
-        raise UserError(
-            f"{folder} was made with {differences}; repeat those settings or use another --out."
-        )
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:12]}..."

@@ -27,7 +27,9 @@ from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
-from atom_nas.storage import Table, canonical_json, open_run
+from atom_nas.row_log import RowLog
+from atom_nas.run_folder import open_run
+from atom_nas.storage import canonical_json
 from atom_nas.training.devices import resolve_device
 
 METHODS = ("atom", "datadam", "channel", "dm", "herding", "kmeans", "random")
@@ -93,7 +95,7 @@ class Settings:
 def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
     """Make every measurement that results.csv in `folder` does not hold yet."""
     device = resolve_device(settings.device)
-    table = Table(folder / "results.csv", COLUMNS)
+    table = RowLog(folder / "results.csv", COLUMNS)
     make_recipe = RECIPES[settings.recipe]
     judge = Judge(dataset=dataset, whiten=make_recipe(dataset, 1).whiten, device=device)
     machine = {
@@ -143,7 +145,7 @@ def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
 
 
 def judge_all(
-    settings: Settings, table: Table, judge: Judge, proxy: Proxy, about: dict[str, Any]
+    settings: Settings, table: RowLog, judge: Judge, proxy: Proxy, about: dict[str, Any]
 ) -> None:
     """Append to `table` the accuracy of every fresh network on `proxy` that it lacks."""
     key = ("proxy", "net", "net_seed", "epochs")

@@ -28,7 +28,7 @@ from torch import Tensor
 from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.recipes import Recipe
-from atom_nas.storage import write_atomically, write_json
+from atom_nas.storage import write_atomically, write_plain_json
 from atom_nas.training.devices import peak_memory
 
 NUM_CLASSES, IMAGE_SHAPE, IMAGES_PER_CLASS = 10, (3, 32, 32), 500
@@ -226,7 +226,7 @@ def main(options: Options) -> None:
     for recipe in options.recipes:
         for images_per_class in options.images_per_class:
             rows.append(measure(recipe, images_per_class, options))
-            write_json(out.with_suffix(".json"), {**machine, "rows": rows})
+            write_plain_json(out.with_suffix(".json"), {**machine, "rows": rows})
             write_atomically(out.with_suffix(".md"), to_markdown(machine, rows))
             print(to_markdown(machine, rows[-1:]).splitlines()[-1], flush=True)
 

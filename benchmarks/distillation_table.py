@@ -10,7 +10,8 @@ from typing import Any
 from scipy import stats
 
 from atom_nas.errors import UserError
-from atom_nas.storage import Table, write_atomically, write_json
+from atom_nas.row_log import RowLog
+from atom_nas.storage import write_atomically, write_plain_json
 
 PAPER_EPOCHS = 1000
 
@@ -184,9 +185,9 @@ def write_tables(folder: Path) -> None:
 
     Raises UserError where there are none.
     """
-    rows = Table(folder / "results.csv", COLUMNS).rows
+    rows = RowLog(folder / "results.csv", COLUMNS).rows
     if not rows:
         raise UserError(f"{folder} holds no results.csv with rows; give another --out.")
     summaries = summarize(rows)
-    write_json(folder / "results.json", summaries)
+    write_plain_json(folder / "results.json", summaries)
     write_atomically(folder / "results.md", render(summaries))

@@ -1,6 +1,5 @@
 """A made run folder for the tests of the report, and readers of its pages."""
 
-import csv
 import json
 import math
 import re
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
+
+from atom_nas.storage import file_digest, read_csv, read_json, write_csv, write_json
 
 FIGURES = (
     *("proxy_vs_truth", "ranks", "correlation_vs_fraction"),
@@ -105,11 +106,8 @@ AUDIT = {
 }
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+def write_rows(path: Path, rows: list[dict]) -> None:
+    write_csv(path, list(rows[0]), [row.values() for row in rows])
 
 
 def write_proxy(run: Path, name: str, **manifest: object) -> None:
@@ -117,15 +115,16 @@ def write_proxy(run: Path, name: str, **manifest: object) -> None:
     folder.mkdir(parents=True)
     pixels = np.random.default_rng(0).random((68, 134, 3))
     matplotlib.image.imsave(folder / "preview.png", pixels)
-    (folder / "manifest.json").write_text(json.dumps({"proxy": name, **manifest}))
+    files = {"preview.png": file_digest(folder / "preview.png")}
+    write_json(folder / "manifest.json", {"proxy": name, "files": files, **manifest})
 
 
 def make_run(run: Path) -> Path:
     run.mkdir(exist_ok=True)
-    (run / "settings.json").write_text(json.dumps({"dataset": "digits", "max_macs": None}))
-    (run / "audit.json").write_text(json.dumps(AUDIT))
+    write_json(run / "settings.json", {"dataset": "digits", "max_macs": None})
+    write_json(run / "audit.json", AUDIT)
     failed = {"state": "FAIL", "proxy_accuracy": "", "seconds": "", "reason": "loss | not <finite>"}
-    write_csv(
+    write_rows(
         run / "candidates.csv",
         [
             {
@@ -145,7 +144,7 @@ def make_run(run: Path) -> Path:
         ],
     )
     audited = [index for index in range(NUM_AUDITED) if index != FAILED]
-    write_csv(
+    write_rows(
         run / "audit.csv",
         [
             {
@@ -158,7 +157,7 @@ def make_run(run: Path) -> Path:
             for index in audited
         ],
     )
-    write_csv(
+    write_rows(
         run / "truth.csv",
         [
             {"candidate": NAMES[index], "seed": seed, "test_accuracy": 0.7 + seed, "seconds": 90}
@@ -173,17 +172,17 @@ def make_run(run: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "architecture.json").write_text('{"width": 32, "kernels": [3, 5]}')
         (folder / "metrics.json").write_text(json.dumps({"test_accuracy": accuracy}))
+        digests = {path.name: file_digest(path) for path in folder.iterdir()}
+        write_json(folder / "verification.json", {"digests": digests})
     return run
 
 
 def edit_csv(path: Path, change) -> None:
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    write_csv(path, change(rows))
+    write_rows(path, change(read_csv(path)))
 
 
 def edit_json(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_json(path, {**read_json(path), **changes})
 
 
 NEW = ("reliability", "ceiling", "variants", "decision", "combined", "by_fraction", "plan")
@@ -192,11 +191,11 @@ NEW = ("reliability", "ceiling", "variants", "decision", "combined", "by_fractio
 def old_file(run):
     """What audit.json was before it had these figures."""
     path = run / "audit.json"
-    old = {key: value for key, value in json.loads(path.read_text()).items() if key not in NEW}
+    old = {key: value for key, value in read_json(path).items() if key not in NEW}
     for figures in (old, *old["baselines"].values()):
         for key in ("top_fraction", "precision_at_10", "rank_of_best"):
             del figures[key]
-    path.write_text(json.dumps(old))
+    write_json(path, old)
 
 
 class Page(HTMLParser):

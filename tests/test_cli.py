@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from atom_nas import plugins
+from atom_nas.audit.trained_truth import COLUMNS
 from atom_nas.cli import COMMANDS, main
 
 SPACE = '''"""Six small nets, two of which cannot be built."""
@@ -404,7 +405,7 @@ def test_candidates_of_a_run(finished):
 
 def test_truth_of_a_run(finished):
     rows = rows_of(finished[0] / "truth.csv")
-    assert list(rows[0]) == ["candidate", "seed", "test_accuracy", "seconds", "failure"]
+    assert list(rows[0]) == [*COLUMNS, "checksum"]
     assert {row["candidate"] for row in rows} == {"4-1", "4-2", "8-1", "8-2"}
     assert len(rows) == 4
     assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)

@@ -1,6 +1,5 @@
 """The artifact on disk: whole or not there, found again, never mixed up."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.proxy import load_proxy, save_preview
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
+from atom_nas.storage import digest, read_json
 
 RECIPE = Recipe(steps=4, learning_rate=1.0, real_batch=8, width=8, flip=False)
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def test_what_is_on_disk(job, tmp_path):
     tensors = load_file(tmp_path / "images.safetensors")
     assert torch.equal(tensors["pixels"], proxy.images.pixels)
     assert torch.equal(tensors["labels"], proxy.images.labels)
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = read_json(tmp_path / "manifest.json")
     assert manifest["method"] == "atom"
     assert manifest["proxy"] == "atom_ipc2"
     assert manifest["recipe"]["steps"] == 4
@@ -124,25 +124,95 @@ def test_a_proxy_without_its_manifest_is_not_there(job, tmp_path, monkeypatch):
     assert steps == []
 
 
-@pytest.mark.parametrize("name", ["images.safetensors", "manifest.json"])
-def test_damaged_files_are_a_user_error(random_job, tmp_path, name):
-    condense(random_job, tmp_path, CPU)
-    path = tmp_path / name
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(UserError, match="delete that folder to make it again") as caught:
-        condense(random_job, tmp_path, CPU)
-    assert str(tmp_path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+def truncated(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def test_a_manifest_that_lacks_a_key_is_a_user_error(random_job, tmp_path):
-    condense(random_job, tmp_path, CPU)
-    path = tmp_path / "manifest.json"
-    manifest = json.loads(path.read_text())
-    del manifest["train_digest"]
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="train_digest"):
+def flipped(path):
+    """Change one bit in the middle: of an image, of a word of the manifest."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, emptied, Path.unlink])
+@pytest.mark.parametrize("name", ["images.safetensors", "manifest.json", "preview.png"])
+def test_what_is_damaged_is_made_again(job, tmp_path, capsys, monkeypatch, name, damage):
+    made = condense(job, tmp_path, CPU)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    damage(tmp_path / name)
+    capsys.readouterr()
+    if name == "preview.png":
+        monkeypatch.setattr(module, "distill", no_distillation)
+    assert condense(job, tmp_path, CPU).images.digest == made.images.digest
+    if (name, damage) != ("manifest.json", Path.unlink):  # that is as an unfinished one
+        line = capsys.readouterr().err.splitlines()[0]
+        assert line.startswith(f"{tmp_path / name} is ")
+        assert line.endswith(": it is made again.")
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after.pop("manifest.json")
+    del before["manifest.json"]  # the seconds differ
+    assert after == before
+    monkeypatch.setattr(module, "distill", no_distillation)
+    capsys.readouterr()
+    condense(job, tmp_path, CPU)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_proxy_of_another_making_is_refused(job, random_job, tmp_path):
+    condense(job, tmp_path, CPU)
+    truncated(tmp_path / "images.safetensors")
+    with pytest.raises(UserError, match="holds a proxy made with another"):
         condense(random_job, tmp_path, CPU)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, emptied])
+def test_a_damaged_checkpoint_is_begun_again(job, tmp_path, capsys, monkeypatch, damage):
+    whole = condense(job, tmp_path / "whole", CPU)
+    monkeypatch.setattr(distill, "CHECKPOINT_SECONDS", 0)
+    gradient = distill.Matching.gradient
+    steps = []
+
+    def counted(self, images, net, step):
+        steps.append(step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return gradient(self, images, net, step)
+
+    monkeypatch.setattr(distill.Matching, "gradient", counted)
+    with pytest.raises(KeyboardInterrupt):
+        condense(job, tmp_path, CPU)
+    damage(tmp_path / "checkpoint.safetensors")
+    assert torch.equal(condense(job, tmp_path, CPU).images.pixels, whole.images.pixels)
+    assert steps == [0, 1, 2, 0, 1, 2, 3]
+    assert "checkpoint.safetensors is damaged: it is made again." in capsys.readouterr().err
+
+
+def test_the_digest_is_of_all_that_the_images_depend_on(job, random_job, tmp_path):
+    proxies = [condense(each, each.folder(tmp_path), CPU) for each in (job, random_job)]
+    assert proxies[0].digest == digest(job.identity)
+    assert len({proxy.digest for proxy in proxies}) == 2
+    assert all(proxy.manifest["images_digest"] == proxy.images.digest for proxy in proxies)
+
+
+def test_a_method_file_is_not_taken_for_a_built_in(random_job, tmp_path):
+    file = tmp_path / "random.py"
+    file.write_text(
+        "import torch\n"
+        "def select(train, images_per_class, *, seed, device):\n"
+        "    return torch.cat([i[:images_per_class] for i in train.class_indices()])\n"
+    )
+    own_job = replace(random_job, method=str(file))
+    own, built_in = (condense(each, each.folder(tmp_path), CPU) for each in (own_job, random_job))
+    assert (own.name, built_in.name) == ("random.py_ipc2", "random_ipc2")
+    assert own.digest != built_in.digest
+    assert own_job.folder(tmp_path).name.startswith("random.py_ipc2-")
+    with pytest.raises(UserError, match="proxy and method and method_digest"):
+        condense(own_job, random_job.folder(tmp_path), CPU)
 
 
 def test_an_empty_folder_holds_no_proxy(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atom_nas.errors import UserError
-from atom_nas.storage import Table
+from atom_nas.row_log import RowLog
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -126,7 +126,7 @@ def test_papers_figures_are_found_with_their_mark(
 def test_tables_come_from_the_rows_alone(table: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no results"):
         table.write_tables(tmp_path)
-    Table(tmp_path / "results.csv", table.COLUMNS).append(row())
+    RowLog(tmp_path / "results.csv", table.COLUMNS).append(row())
     table.write_tables(tmp_path)
     (written,) = json.loads((tmp_path / "results.json").read_text())
     assert written["accuracy"] == 0.5 and written["sd"] is None
@@ -145,7 +145,7 @@ def test_only_missing_measurements_are_made(benchmark: ModuleType, tmp_path: Pat
         del about[column]
     judge, proxy = SimpleNamespace(accuracy=accuracy), SimpleNamespace(images=None)
     for networks in (1, 3, 3):
-        measured = Table(tmp_path / "results.csv", benchmark.COLUMNS)
+        measured = RowLog(tmp_path / "results.csv", benchmark.COLUMNS)
         settings = benchmark.Settings(networks=networks, epochs=5)
         benchmark.judge_all(settings, measured, judge, proxy, about)
     assert asked == [0, 1, 2]

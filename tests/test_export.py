@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -286,6 +287,26 @@ def test_the_same_export_is_kept_and_a_changed_one_replaced(tmp_path, small, onl
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *product(sorted(SOURCES), [b"", b"{}", b"\xff"]),
+        *product(sorted(SOURCES - {"verification.json"}), [None]),
+    ],
+)
+def test_a_damaged_export_is_made_again(tmp_path, small, only_source, capsys, name, damage):
+    folder = export_model(small, tmp_path / "best", metrics=METRICS)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if damage is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(damage)
+    export_model(small, folder, metrics=METRICS)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    problem = "is missing" if damage is None else "is damaged"
+    assert capsys.readouterr().err == f"{folder / name} {problem}: it is made again.\n"
+
+
 def test_an_export_made_without_onnx_is_completed_when_onnx_is_there(tmp_path, small, monkeypatch):
     kept = {"model.onnx": graphs.Format(write=graphs._write_onnx, load=lambda path: small.net)}
     monkeypatch.setattr(export, "FORMATS", kept)
@@ -356,12 +377,10 @@ def drop_one_weight(data):
 
 @pytest.mark.parametrize("corrupt", [truncate, shift_one_weight, drop_one_weight])
 def test_wrong_weights_are_found(tmp_path, small, monkeypatch, only_source, corrupt):
-    write = export.write_atomically
+    def save_corrupted(path, tensors):
+        path.write_bytes(corrupt(safetensors.torch.save(dict(tensors))))
 
-    def write_corrupted(path, data):
-        write(path, corrupt(data) if path.suffix == ".safetensors" else data)
-
-    monkeypatch.setattr(export, "write_atomically", write_corrupted)
+    monkeypatch.setattr(export, "save_tensors", save_corrupted)
     with pytest.raises(RuntimeError, match=r"model\.py"):
         export_model(small, tmp_path / "best", metrics={})
     assert list(tmp_path.iterdir()) == []

@@ -77,13 +77,17 @@ def test_saved_options_are_restored(tmp_path):
     assert asdict(again) == {**asdict(options), "out": tmp_path}
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"trails": 3}', '{"trials": 3}'])
-def test_a_folder_without_good_options_is_no_run(tmp_path, content):
-    if content is not None:
-        (tmp_path / "options.json").write_text(content)
+def test_a_folder_without_options_is_no_run(tmp_path):
     with pytest.raises(UserError, match="is no run folder") as caught:
         Options.saved_in(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"trials": 3}', "[" * 10_000])
+def test_damaged_options_are_named(tmp_path, content):
+    (tmp_path / "options.json").write_text(content)
+    with pytest.raises(UserError, match=r"options\.json is damaged; remove it and run again"):
+        Options.saved_in(tmp_path)
 
 
 def write(tmp_path, text):

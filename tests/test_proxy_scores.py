@@ -64,7 +64,7 @@ def test_a_candidate_is_scored_once_and_found_by_the_next_process(
 
 
 @pytest.mark.parametrize(
-    "change", ["proxy digest", "training", "validation split", "settings of the space"]
+    "change", ["images of the proxy", "training", "validation split", "settings of the space"]
 )
 def test_what_a_score_depends_on_has_scores_of_its_own(
     tmp_path, space, dataset, proxy, monkeypatch, change
@@ -73,8 +73,8 @@ def test_what_a_score_depends_on_has_scores_of_its_own(
     path, training = tmp_path / "scores.csv", TRAINING
     make_scores(path, space, dataset).score(proxy, architecture(space), training, seed=0)
     match change:
-        case "proxy digest":
-            proxy = make_proxy(digest="1" * 64)
+        case "images of the proxy":
+            proxy = make_proxy(seed=4)
         case "training":
             training = replace(TRAINING, steps=51)
         case "validation split":
@@ -101,7 +101,7 @@ def test_the_user_s_method_of_a_built_in_s_name_has_scores_of_its_own(
 ):
     path = tmp_path / "scores.csv"
     scores = make_scores(path, space, dataset)
-    other = make_proxy(flipped=True, digest="f" * 64)
+    other = make_proxy(flipped=True)
     assert scores.score(proxy, architecture(space), TRAINING, seed=0).accuracy > 0.9
     assert scores.score(other, architecture(space), TRAINING, seed=0).accuracy < 0.1
 

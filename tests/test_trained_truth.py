@@ -112,7 +112,7 @@ def test_damaged_weights_are_trained_again(tmp_path, space, dataset, damage, cap
         path.write_bytes(content if damage == "flipped" else content[: len(content) // 2])
     after = make_truth(tmp_path, space, dataset).trained_net(architecture(space), seed=5)
     assert all(map(torch.equal, before.values(), after.state_dict().values()))
-    assert path.name in (said := capsys.readouterr().err) and "linear is trained again" in said
+    assert "linear" in (said := capsys.readouterr().err) and "trained again" in said
     make_truth(tmp_path, space, dataset).trained_net(architecture(space), seed=5)
     assert capsys.readouterr().err == ""
 
@@ -140,7 +140,7 @@ def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("atom_nas.audit.trained_truth.RowLog.append", killed)
+        patch.setattr("atom_nas.row_log.RowLog.append", killed)
         with pytest.raises(KeyboardInterrupt):
             make_truth(tmp_path, space, dataset).measure(architecture(space), seed=0)
     assert not (tmp_path / "truth.csv").exists()

@@ -12,9 +12,10 @@ from atom_nas.audit.ranking import rank_average
 from atom_nas.audit.zero_cost import SCORES
 from atom_nas.data.splits import Dataset
 from atom_nas.errors import explain
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name, no_exit
-from atom_nas.storage import RowLog, derive_seed
+from atom_nas.storage import derive_seed
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Examples
 
 COLUMNS = ("candidate", "score", "value", "seconds", "failure")
@@ -40,7 +41,7 @@ class FreeScores:
         self, path: Path, *, space: Space, dataset: Dataset, seed: int, device: torch.device
     ) -> None:
         """Open the table, and draw the batch of training images that nets are scored on."""
-        self._table = RowLog(path, COLUMNS)
+        self._table = RowLog(path, COLUMNS, key=COLUMNS[:2])
         self._rows = {(row["candidate"], row["score"]): row for row in self._table.rows}
         self._space, self._seed, self._device = space, seed, device
         generator = torch.Generator().manual_seed(derive_seed(seed, "free"))

@@ -6,7 +6,6 @@ audit, the search or the export reads the test split.
 """
 
 import math
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,9 +19,11 @@ import torch
 from torch import nn
 
 from atom_nas.data.splits import Dataset
-from atom_nas.errors import explain
+from atom_nas.errors import DamagedError, explain
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name, no_exit
-from atom_nas.storage import DamagedError, RowLog, derive_seed, load_tensors, save_tensors
+from atom_nas.storage import derive_seed, tell
+from atom_nas.tensor_files import load_tensors, save_tensors
 from atom_nas.training.fit import (
     FORWARD,
     FORWARD_BACKWARD,
@@ -123,7 +124,8 @@ class TrainedTruth:
         try:
             net.load_state_dict(load_tensors(self._path(row["candidate"]), row["weights_digest"]))
         except (DamagedError, RuntimeError) as error:
-            print(f"{explain(error)}; {row['candidate']} is trained again.", file=sys.stderr)
+            problem = getattr(error, "problem", "do not fit")
+            tell(f"weights of {row['candidate']}: {problem}; it is trained again.")
             again = self._train(architecture, seed)
             net.load_state_dict(load_tensors(self._path(row["candidate"]), again["weights_digest"]))
         return net.eval()

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -18,10 +18,17 @@ from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.matching import Matching, distill
-from atom_nas.distillation.proxy import Proxy, load_proxy, save_preview, save_proxy
+from atom_nas.distillation.proxy import (
+    PREVIEW,
+    Proxy,
+    load_proxy,
+    read_manifest,
+    save_preview,
+    save_proxy,
+)
 from atom_nas.distillation.recipes import Recipe
-from atom_nas.errors import UserError
-from atom_nas.storage import derive_seed, digest
+from atom_nas.errors import DamagedError, UserError
+from atom_nas.storage import derive_seed, digest, tell_made_again
 from atom_nas.training.devices import peak_memory
 
 LOSS_SECONDS, PREVIEW_SECONDS = 1.0, 20.0
@@ -79,8 +86,8 @@ class Condensation:
 
     @property
     def name(self) -> str:
-        """`<method>_ipc<N>`."""
-        return f"{Path(self.method).stem}_ipc{self.images_per_class}"
+        """`<method>_ipc<N>`; of a file its name with the .py, so that it is no built-in's."""
+        return f"{Path(self.method).name}_ipc{self.images_per_class}"
 
     @cached_property
     def identity(self) -> dict[str, object]:
@@ -102,19 +109,28 @@ class Condensation:
 
 
 def condense(job: Condensation, folder: Path, device: torch.device) -> Proxy:
-    """Return the proxy in `folder`, made there by `job` unless it is there already.
+    """Return the proxy in `folder`, made there by `job` unless it is there already, undamaged.
 
     Raises UserError where `folder` holds a proxy made otherwise.
     """
-    found = load_proxy(folder)
-    if found is not None:
-        changed = [key for key, value in job.identity.items() if found.manifest.get(key) != value]
-        if changed:
-            raise UserError(
-                f"{folder} holds a proxy made with another {' and '.join(changed)}; "
-                "use another folder."
-            )
-        return found
+    try:
+        _refuse_other(job, read_manifest(folder) or job.identity, folder)
+        found = load_proxy(folder)
+    except DamagedError as damage:
+        tell_made_again(damage)
+        found = None
+    return found or _make(job, folder, device)
+
+
+def _refuse_other(job: Condensation, made: Mapping[str, object], folder: Path) -> None:
+    changed = [key for key, value in job.identity.items() if made.get(key) != value]
+    if changed:
+        raise UserError(
+            f"{folder} holds a proxy made with another {' and '.join(changed)}; use another folder."
+        )
+
+
+def _make(job: Condensation, folder: Path, device: torch.device) -> Proxy:
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     if job.recipe:
@@ -130,6 +146,7 @@ def condense(job: Condensation, folder: Path, device: torch.device) -> Proxy:
     manifest = {
         **job.identity,
         "digest": digest(job.identity),
+        "images_digest": images.digest,
         "device": str(device),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(device),
@@ -164,7 +181,7 @@ def _distil(
         return job.dataset.normalization.invert(zca.invert(images) if zca else images).cpu()
 
     def draw_preview(images: Tensor) -> None:
-        save_preview(to_pixels(images), train.num_classes, folder / "preview.png")
+        save_preview(to_pixels(images), train.num_classes, folder / PREVIEW)
 
     with tqdm(total=recipe.steps, desc=job.name, unit="step", mininterval=1.0) as bar:
         images, seconds = distill(

@@ -11,15 +11,14 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from atom_nas.data.augmentation import Augmentation, apply, draw
 from atom_nas.distillation.attention import class_means, matching_loss
 from atom_nas.distillation.recipes import Recipe
-from atom_nas.errors import UserError
-from atom_nas.storage import derive_seed, write_atomically
+from atom_nas.errors import DamagedError, UserError
+from atom_nas.storage import derive_seed, tell_made_again
+from atom_nas.tensor_files import load_sealed, save_sealed
 from atom_nas.training.convnet import FeatureNet
 from atom_nas.training.devices import autocast
 
@@ -114,8 +113,8 @@ def distill(
     """Return the final images (K * M, C, H, W) in matching space, and the seconds spent.
 
     The images and the optimiser's state are kept in `checkpoint` every 20 s, where the next call
-    goes on. `watch(step, loss, images)` is called with them. Raises UserError when the loss is not
-    finite; the checkpoint then holds the last good images.
+    goes on; with a damaged one it begins again. `watch(step, loss, images)` is called with them.
+    Raises UserError when the loss is not finite; the checkpoint then holds the last good images.
     """
     _keep_freed_memory()
     recipe, device = matching.recipe, matching.real.device
@@ -129,7 +128,10 @@ def distill(
     images = matching.random_start(images_per_class)
     velocity, first, spent = torch.zeros_like(images), 0, 0.0
     if checkpoint.exists():
-        images, velocity, first, spent = _load(checkpoint, device)
+        try:
+            images, velocity, first, spent = _load(checkpoint, device)
+        except DamagedError as damage:
+            tell_made_again(damage)
     start = saved = time.perf_counter()
     for step in range(first, recipe.steps):
         loss, gradient = matching.gradient(images, net, step)
@@ -151,19 +153,14 @@ def distill(
 
 
 def _save(path: Path, images: Tensor, velocity: Tensor, step: int, seconds: float) -> None:
-    tensors = {"images": images.cpu().contiguous(), "velocity": velocity.cpu().contiguous()}
-    write_atomically(path, save(tensors, {"step": str(step), "seconds": str(seconds)}))
+    tensors = {"images": images, "velocity": velocity}
+    save_sealed(path, tensors, {"step": str(step), "seconds": str(seconds)})
 
 
 def _load(path: Path, device: torch.device) -> tuple[Tensor, Tensor, int, float]:
-    with safe_open(path, "pt", device=str(device)) as file:
-        metadata = file.metadata()
-        return (
-            file.get_tensor("images"),
-            file.get_tensor("velocity"),
-            int(metadata["step"]),
-            float(metadata["seconds"]),
-        )
+    tensors, notes = load_sealed(path)
+    images, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
+    return images, velocity, int(notes["step"]), float(notes["seconds"])
 
 
 def _workers(num_classes: int) -> ThreadPoolExecutor:

@@ -1,20 +1,28 @@
 """A proxy on disk: images.safetensors, preview.png, and manifest.json, written last."""
 
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from atom_nas.data.images import ImageSet, unit_range
-from atom_nas.errors import UserError
-from atom_nas.storage import write_atomically, write_json
+from atom_nas.errors import DamagedError
+from atom_nas.storage import (
+    check_files,
+    file_digest,
+    read_json,
+    tell_made_again,
+    write_atomically,
+    write_json,
+)
+from atom_nas.tensor_files import load_tensors, save_tensors
+
+IMAGES, PREVIEW, MANIFEST = "images.safetensors", "preview.png", "manifest.json"
 
 MAX_PREVIEW_CLASSES, MAX_PREVIEW_IMAGES = 20, 10
 
@@ -24,8 +32,8 @@ class Proxy:
     """A few images that stand for a data set.
 
     `images` are sorted by class; `manifest` says how they were made: proxy, method,
-    images_per_class, recipe, dataset, train_digest, seed, seconds, peak_memory_bytes, versions,
-    digest.
+    images_per_class, recipe, dataset, train_digest, seed, digest (of all these), images_digest,
+    seconds, peak_memory_bytes, versions.
     """
 
     images: ImageSet
@@ -35,6 +43,11 @@ class Proxy:
     def name(self) -> str:
         """`<method>_ipc<N>`."""
         return str(self.manifest["proxy"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that the condensation depended on, 64 hexadecimal digits."""
+        return str(self.manifest["digest"])
 
     @property
     def seed(self) -> int:
@@ -50,34 +63,41 @@ class Proxy:
 def save_proxy(proxy: Proxy, folder: Path) -> None:
     """Write `proxy` to `folder`, the manifest last: where there is one, all is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {"pixels": proxy.images.pixels.cpu(), "labels": proxy.images.labels.cpu()}
-    write_atomically(folder / "images.safetensors", save(tensors))
-    save_preview(proxy.images.pixels, proxy.images.num_classes, folder / "preview.png")
-    write_json(
-        folder / "manifest.json", {**proxy.manifest, "class_names": proxy.images.class_names}
-    )
+    images = proxy.images
+    tensors = {"pixels": images.pixels, "labels": images.labels}
+    digests = {IMAGES: save_tensors(folder / IMAGES, tensors)}
+    save_preview(images.pixels, images.num_classes, folder / PREVIEW)
+    digests[PREVIEW] = file_digest(folder / PREVIEW)
+    about = {"class_names": images.class_names, "files": digests}
+    write_json(folder / MANIFEST, {**proxy.manifest, **about})
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return how the proxy in `folder` was made, or None where none was finished.
+
+    Raises DamagedError where that cannot be read.
+    """
+    path = folder / MANIFEST
+    return read_json(path) if path.exists() else None
 
 
 def load_proxy(folder: Path) -> Proxy | None:
-    """Return the proxy in `folder`, or None where there is no whole one.
+    """Return the proxy in `folder`, or None where none was finished; draw a damaged preview again.
 
-    Raises UserError where the files are not what the manifest says.
+    Raises DamagedError where the manifest cannot be read, or the images are not those it names.
     """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        tensors = load((folder / "images.safetensors").read_bytes())
-        images = ImageSet(
-            pixels=tensors["pixels"],
-            labels=tensors["labels"],
-            class_names=tuple(manifest.pop("class_names")),
-        )
-    except FileNotFoundError:
+    manifest = read_manifest(folder)
+    if manifest is None:
         return None
-    except Exception as error:
-        raise UserError(
-            f"the proxy in {folder} cannot be read ({error}); delete that folder to make it again."
-        ) from error
-    return Proxy(images=images, manifest=manifest)
+    digests, class_names = manifest.pop("files"), tuple(manifest.pop("class_names"))
+    tensors = load_tensors(folder / IMAGES, digests[IMAGES])
+    proxy = Proxy(images=ImageSet(**tensors, class_names=class_names), manifest=manifest)
+    try:
+        check_files(folder, {PREVIEW: digests[PREVIEW]})
+    except DamagedError as damage:
+        tell_made_again(damage)
+        save_proxy(proxy, folder)
+    return proxy
 
 
 def save_preview(pixels: Tensor, num_classes: int, path: Path) -> None:

@@ -2,8 +2,6 @@
 compared with the net before the folder appears."""
 
 import copy
-import filecmp
-import json
 import runpy
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,18 +10,28 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from atom_nas.data.images import Normalization
-from atom_nas.errors import UserError
+from atom_nas.errors import DamagedError, UserError
 from atom_nas.export.graphs import FORMATS, Predict, missing_packages, trace
 from atom_nas.export.portable import portable_source, readme
-from atom_nas.storage import write_atomically, write_json
+from atom_nas.storage import (
+    check_files,
+    file_digest,
+    read_json,
+    tell_made_again,
+    write_atomically,
+    write_json,
+    write_plain_json,
+)
+from atom_nas.tensor_files import save_tensors
 
 TOLERANCE = 1e-4
 CHECKED_BATCHES = (1, 3)
+VERIFICATION = "verification.json"
+"""In an export: how every file was checked, and the digests of all."""
 
 Check = dict[str, float]
 
@@ -47,7 +55,7 @@ class Trained:
 
 
 def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object]) -> Path:
-    """Write `trained` to `folder` and return it; the same export already there is kept.
+    """Write `trained` to `folder` and return it; the same export already there, whole, is kept.
 
     The folder has model.py, architecture.json, weights.safetensors, preprocessing.json,
     metrics.json, model.pt2 (torch.export), model.onnx, verification.json and README.md, and
@@ -78,7 +86,7 @@ def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object
                 "skipped": skipped,
             }
             write_atomically(partial / "README.md", readme(folder.name, partial))
-            write_json(partial / "verification.json", verification)
+            write_json(partial / VERIFICATION, {**verification, "digests": _digests(partial)})
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     finally:
@@ -89,7 +97,7 @@ def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object
 def _is_foreign(folder: Path) -> bool:
     if not folder.is_dir():
         return folder.exists()
-    return any(folder.iterdir()) and not (folder / "verification.json").exists()
+    return any(folder.iterdir()) and not (folder / VERIFICATION).exists()
 
 
 def _portable_copy(net: nn.Module) -> nn.Module:
@@ -100,10 +108,6 @@ def _portable_copy(net: nn.Module) -> nn.Module:
 def _write_sources(
     trained: Trained, net: nn.Module, folder: Path, metrics: Mapping[str, object]
 ) -> None:
-    weights = {  # safetensors takes no tensors that share memory
-        name: tensor.clone(memory_format=torch.contiguous_format)
-        for name, tensor in net.state_dict().items()
-    }
     preprocessing = {
         "image_shape": trained.image_shape,
         "layout": "(batch, channels, height, width); 3 channels are RGB, 1 is grey",
@@ -114,23 +118,28 @@ def _write_sources(
         "class_names": trained.class_names,
     }
     write_atomically(folder / "model.py", portable_source(trained.space_source))
-    write_json(folder / "architecture.json", trained.architecture)
-    write_atomically(folder / "weights.safetensors", safetensors.torch.save(weights))
-    write_json(folder / "preprocessing.json", preprocessing)
-    write_json(folder / "metrics.json", metrics)
+    write_plain_json(folder / "architecture.json", trained.architecture)
+    save_tensors(folder / "weights.safetensors", net.state_dict())
+    write_plain_json(folder / "preprocessing.json", preprocessing)
+    write_plain_json(folder / "metrics.json", metrics)
 
 
-def _is_exported(folder: Path, partial: Path) -> bool:
-    if not (folder / "verification.json").exists():
+def _is_exported(folder: Path, sources: Path) -> bool:
+    """Say whether `folder` is a whole export of the files in `sources` with the present tools."""
+    if not (folder / VERIFICATION).exists():
         return False
-    found = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
-    sources = [path.name for path in partial.iterdir()]
-    same, _, _ = filecmp.cmpfiles(folder, partial, sources, shallow=False)
-    return (
-        len(same) == len(sources)
-        and found["tools"] == _tools()
-        and all((folder / name).exists() for name in found["files"])
-    )
+    try:
+        found = read_json(folder / VERIFICATION)
+        check_files(folder, found["digests"])
+    except DamagedError as damage:
+        tell_made_again(damage)
+        return False
+    is_of_these = _digests(sources).items() <= found["digests"].items()
+    return is_of_these and bool(found["tools"] == _tools())
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: file_digest(path) for path in sorted(folder.iterdir())}
 
 
 def _tools() -> dict[str, object]:

@@ -37,7 +37,7 @@ def _shown_previews(results: Results) -> Iterator[Preview]:
     """Yield the preview of the proxy, then that of the random baseline of the audit, if found."""
     names = [estimator.name for estimator in results.audit.estimators]
     for name in (names[0], *(rival for rival in names[1:] if rival.startswith("random_"))):
-        found = [p for p in results.previews if p.name == name and p.path.is_file()]
+        found = [p for p in results.previews if p.name == name]
         yield from found[:1]
 
 

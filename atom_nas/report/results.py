@@ -1,10 +1,9 @@
 """What a run left in its folder, read for the report; a number that is missing is NaN."""
 
-import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from atom_nas.errors import DamagedError
 from atom_nas.report.audited import Audit, number, parse_audit
+from atom_nas.storage import check_files, read_csv, read_json, tell
 
 Array = NDArray[np.float64]
 
@@ -105,13 +106,16 @@ class Results:
 
 
 def read_results(run: Path) -> Results:
-    """Read the files that the stages before the report wrote to `run`."""
-    audit = parse_audit(_json(run / "audit.json"))
+    """Read the files that the stages before the report wrote to `run`.
+
+    Raises DamagedError where one is not as it was written; a preview is then left out.
+    """
+    audit = parse_audit(read_json(run / "audit.json"))
     audited = _rows(run / "audit.csv")
     trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
     truth = _truth(_rows(run / "truth.csv"))
     names = {row["candidate"] for row in audited}
-    settings = _json(run / "settings.json")
+    settings = read_json(run / "settings.json")
     objective = settings.get("objective", "accuracy")
     return Results(
         settings=settings,
@@ -131,29 +135,19 @@ def read_results(run: Path) -> Results:
             if trial.candidate not in names and objective == audit.measure
         ),
         audit=audit,
-        previews=tuple(
-            _preview(path) for path in sorted((run / "proxies").glob("*/manifest.json"))
-        ),
+        previews=tuple(_previews(run / "proxies")),
         exports=tuple(
             sorted(
-                (_export(path) for path in (run / "export").glob("[0-9]*-*/metrics.json")),
+                (_export(folder) for folder in (run / "export").glob("[0-9]*-*")),
                 key=lambda export: export.rank,
             )
         ),
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
 def _rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of the CSV at `path`; none where there is no file, as without a search."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(path) if path.exists() else []
 
 
 def _trial(row: Mapping[str, str]) -> Trial:
@@ -178,22 +172,31 @@ def _truth(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
     return {candidate: float(np.mean(seeds)) for candidate, seeds in by_candidate.items()}
 
 
-def _preview(manifest_path: Path) -> Preview:
-    manifest = _json(manifest_path)
-    return Preview(
-        name=manifest["proxy"],
-        path=manifest_path.with_name("preview.png"),
-        class_names=tuple(manifest.get("class_names", ())),
-    )
+def _previews(proxies: Path) -> Iterator[Preview]:
+    for path in sorted(proxies.glob("*/manifest.json")):
+        try:
+            manifest = read_json(path)
+            check_files(path.parent, {"preview.png": manifest["files"]["preview.png"]})
+        except DamagedError as damage:
+            tell(f"{damage.path} {damage.problem}: the report goes without it.")
+            continue
+        yield Preview(
+            name=manifest["proxy"],
+            path=path.with_name("preview.png"),
+            class_names=tuple(manifest.get("class_names", ())),
+        )
 
 
-def _export(metrics_path: Path) -> Export:
-    folder = metrics_path.parent
+def _export(folder: Path) -> Export:
+    digests = read_json(folder / "verification.json")["digests"]
+    check_files(folder, {name: digests[name] for name in ("architecture.json", "metrics.json")})
     rank, _, candidate = folder.name.partition("-")
     return Export(
         rank=int(rank),
         candidate=candidate,
         folder=f"export/{folder.name}",
-        architecture=_json(folder / "architecture.json"),
-        test_accuracy=number(_json(metrics_path).get("test_accuracy")),
+        architecture=json.loads((folder / "architecture.json").read_bytes()),
+        test_accuracy=number(
+            json.loads((folder / "metrics.json").read_bytes()).get("test_accuracy")
+        ),
     )

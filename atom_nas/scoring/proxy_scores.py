@@ -11,8 +11,9 @@ import torch
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import explain
+from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name, no_exit
-from atom_nas.storage import RowLog, digest
+from atom_nas.storage import digest
 from atom_nas.training.fit import Examples, Outcome, Training, fit_and_score
 
 KEY = ("proxy_digest", "training_digest", "candidate")
@@ -29,13 +30,13 @@ class CandidateError(RuntimeError):
 class ProxyScores:
     """The table of outcomes at a path, which trains what it does not hold.
 
-    A row is found again by what its outcome depends on: the digest of the proxy, that of the
-    training (its settings, the space and the validation images), and the candidate.
+    A row is found again by what its outcome depends on: the digest of the proxy's images, that of
+    the training (its settings, the space and the validation images), and the candidate.
     """
 
     def __init__(self, path: Path, *, space: Space, dataset: Dataset, device: torch.device) -> None:
         """Open the table, and put the validation split on `device`."""
-        self._table = RowLog(path, COLUMNS)
+        self._table = RowLog(path, COLUMNS, key=KEY)
         self._rows = {tuple(row[column] for column in KEY): row for row in self._table.rows}
         self._space, self._dataset, self._device = space, dataset, device
         self._macs: dict[str, int | None] = {}
@@ -46,7 +47,7 @@ class ProxyScores:
 
         Raises CandidateError, at once and ever after, where that cannot be done.
         """
-        key = (proxy.digest[:16], self._digest(training), candidate_name(architecture))
+        key = (proxy.images.digest[:16], self._digest(training), candidate_name(architecture))
         if key not in self._rows:
             row = {
                 "proxy": proxy.name,

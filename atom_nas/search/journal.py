@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from atom_nas.errors import UserError, explain
-from atom_nas.storage import drop_torn_line, write_json
+from atom_nas.storage import drop_torn_line, read_json, write_json
 
 STUDY_NAME = "search"
 
@@ -65,9 +65,9 @@ def _seal_of(path: Path) -> Path:
 def _check(path: Path) -> None:
     """Raise ValueError where the journal does not begin with what was sealed."""
     try:
-        sealed = json.loads(_seal_of(path).read_bytes())
+        sealed = read_json(_seal_of(path))
         count, expected = int(sealed["bytes"]), str(sealed["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (UserError, KeyError, TypeError, ValueError):
         return  # no seal, or a damaged one: the next trial makes it again
     content = path.read_bytes()[:count]
     if hashlib.sha256(content).hexdigest() != expected:

@@ -1,0 +1,85 @@
+"""The run folder: one process works in it, with the settings that it was made with."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from atom_nas.errors import DamagedError, UserError
+from atom_nas.storage import canonical_json, read_json, write_json
+
+SETTINGS = "settings.json"
+"""In a run folder: what it was made with, written before anything else and never changed."""
+
+
+@contextmanager
+def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Make or reopen the run folder, alone in it, and hold it to the `settings` it was made with.
+
+    Raises UserError where it cannot be written, is in use, was made with other settings or holds
+    files that are not of a run; in the last two cases nothing in it is touched.
+    """
+    wanted = json.loads(canonical_json(settings))
+    try:
+        _hold_to_settings(folder, wanted)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"another process works in {folder}; wait for it or use another --out.")  # noqa: B904
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder}: {error.strerror}; choose another folder with --out."
+        ) from error
+    try:
+        _hold_to_settings(folder, wanted)  # again: another process may have made it since
+        if not (folder / SETTINGS).exists():
+            write_json(folder / SETTINGS, wanted)
+        yield folder
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise UserError(
+                f"cannot write to {folder}: {error.strerror}; finished work is kept: free some "
+                "space, then run the same command again."
+            ) from error
+        raise
+    finally:
+        lock.release()
+
+
+_DISK_FULL = {28, 122}  # ENOSPC, EDQUOT
+
+
+def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
+    """Refuse `folder` where it has other settings than `wanted`, or files but no settings."""
+    names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    if SETTINGS not in names:
+        if foreign := [name for name in names if not name.startswith(".")]:
+            raise UserError(
+                f"{folder} holds files that are not of a run ({min(foreign)}, ...); "
+                "use an empty folder or another --out."
+            )
+        return
+    try:
+        made_with = read_json(folder / SETTINGS)
+    except DamagedError as error:
+        raise UserError(
+            f"{error.path} {error.problem}, so nothing says what {folder} was made with; "
+            "use another --out, or delete that folder."
+        ) from error
+    changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
+    if changed:
+        differences = ", ".join(
+            f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})" for key in changed
+        )
+        raise UserError(
+            f"{folder} was made with {differences}; repeat those settings, or use another --out."
+        )
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
