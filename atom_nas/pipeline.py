@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from atom_nas.audit.auditor import Confirmation, TruthSource
 from atom_nas.audit.free_scores import FreeScores
+from atom_nas.audit.record import Audit
 from atom_nas.audit.sampling import draw_sample
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
@@ -103,7 +104,7 @@ class Pipeline:
             return []
         return self._study(lambda *_: (0.0, 0.0, 0.0)).run(0, lambda candidates: None)
 
-    def audit(self) -> dict[str, Any]:
+    def audit(self) -> Audit:
         """Judge the proxy on a uniform sample of candidates; write audit.csv and audit.json.
 
         With `options.until_width` the sample grows by 10 until the interval of Spearman is
@@ -114,8 +115,8 @@ class Pipeline:
         sample = list(islice(stream, self.options.audit_size))
         while True:
             figures = confirmation.judge(sample)
-            rho = figures["spearman"]
-            found = rho["high"] - rho["low"]
+            rho = figures.proxy.spearman
+            found = rho.high - rho.low
             if width is None or found < width or not (more := list(islice(stream, 10))):
                 return figures
             tqdm.write(f"n = {len(sample)}: the interval is {found:.2f} wide; {len(more)} more.")

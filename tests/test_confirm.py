@@ -1,6 +1,5 @@
 """The confirmation: rivals on the same candidates, at a cost that is counted."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 
 from atom_nas.audit.auditor import Confirmation
 from atom_nas.audit.free_scores import SIZES, FreeScores
+from atom_nas.audit.record import Audit
 from atom_nas.audit.rivals import AGAINST, FULL
 from atom_nas.audit.trained_truth import Measured
 from atom_nas.audit.zero_cost import SCORES
@@ -101,15 +101,16 @@ def sample_of(space, widths):
 
 def test_every_rival_is_measured_on_the_same_candidates(confirmation, space):
     everything = replace(confirmation, against="all")
-    figures = everything.judge(sample_of(space, range(1, 12)))
+    found = everything.judge(sample_of(space, range(1, 12)))
     images = {f"{method}_ipc2" for method in AGAINST["all"] if method not in FULL}
     free = {*SIZES, *SCORES, "free_average"}
-    assert figures["baselines"].keys() == (images - {"atom_ipc2"}) | {*FULL} | free
-    assert figures["n"] == 11
-    assert figures["baselines"]["num_params"]["spearman"]["value"] == 1
-    assert figures["combined"].keys() == {"combined_ranks", "combined_model"}
-    assert figures["combined"]["combined_ranks"]["over"] == "free_average"
-    assert json.loads((confirmation.folder / "audit.json").read_text()) == figures
+    rivals = {rival.figures.name: rival.figures for rival in found.rivals}
+    assert rivals.keys() == (images - {"atom_ipc2"}) | {*FULL} | free
+    assert found.n == 11
+    assert rivals["num_params"].spearman.value == 1
+    both = {combined.figures.name: combined.base.name for combined in found.combined}
+    assert both == {"combined_ranks": "free_average", "combined_model": "free_model"}
+    assert Audit.from_json((confirmation.folder / "audit.json").read_text()) == found
 
 
 def test_a_second_judgement_trains_nothing(confirmation, space, monkeypatch):
@@ -130,7 +131,7 @@ def test_seeds_are_averaged_and_their_agreement_is_reported(confirmation, space)
     rows = Table(confirmation.folder / "scores.csv", ()).rows
     seconds = sum(float(row["seconds"]) for row in rows) / 4
     assert estimator.seconds_per_candidate == pytest.approx(seconds)
-    assert confirmation.judge(sample)["reliability"]["seeds"] == 2
+    assert confirmation.judge(sample).seeds.count == 2
 
 
 def test_the_report_has_words_for_every_objective():
@@ -165,8 +166,9 @@ def test_a_failed_truth_counts_as_zero_and_is_told_apart(confirmation, space):
             measured = super().measure(architecture, seed=seed, trainings=trainings)
             return replace(measured, accuracies=(np.nan, np.nan)) if fails else measured
 
-    figures = replace(confirmation, truth=Broken()).judge(sample_of(space, (1, 2, 3)))
-    assert figures["baselines"]["num_params"]["spearman"]["value"] == -0.5
+    found = replace(confirmation, truth=Broken()).judge(sample_of(space, (1, 2, 3)))
+    sizes = next(each for each in found.estimators if each.name == "num_params")
+    assert sizes.spearman.value == -0.5
     rows = Table(confirmation.folder / "audit.csv", ()).rows
     assert [row["test_accuracy"] for row in rows] == ["0.01", "0.02", "nan"]
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,25 +10,23 @@ import numpy as np
 from tqdm import tqdm
 
 from atom_nas.audit.combination import make_model, predict_unseen
-from atom_nas.audit.figures import Truth, audit, by_fraction, figures_of
+from atom_nas.audit.figures import WIDTH, audit_scores
 from atom_nas.audit.free_scores import FreeScores
-from atom_nas.audit.ranking import compare, rank_average
+from atom_nas.audit.ranking import rank_average
+from atom_nas.audit.record import Audit
 from atom_nas.audit.rivals import AGAINST, FULL, Sample, full_data
 from atom_nas.audit.table import write_audit
 from atom_nas.audit.trained_truth import Measured
-from atom_nas.audit.verdict import plan
+from atom_nas.audit.truth import Truth
 from atom_nas.data.images import Dataset
 from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import candidate_name
-from atom_nas.storage import write_json
+from atom_nas.storage import write_atomically, write_json
 from atom_nas.training.fit import Score, Training
 
 MIN_FITTED = 10
 """Under so many audited candidates no model is fitted."""
-
-WIDTH = 0.2
-"""The width of the interval that the planner plans for, where none is asked for."""
 
 
 class TruthSource(Protocol):
@@ -65,31 +63,31 @@ class Confirmation:
     width: float | None
     """The width that the interval of Spearman is to reach."""
 
-    def judge(self, sample: Sample) -> dict[str, Any]:
+    def judge(self, sample: Sample) -> Audit:
         """Score the sample in every way, and write audit.csv and audit.json; return the latter."""
         proxy = self.scorer.estimate(self.proxy, sample)
         images = [self.scorer.estimate(name, sample) for name in self._other_images()]
         full = [self._on_full_data(name, proxy, sample) for name in self._full()]
         free, truth = self._free_scores(sample), self._truth(sample)
-        figures = {
-            "dataset": self.dataset.name,
-            "space": self.space,
-            **audit(proxy, [*images, *full, *free], truth, seed=self.seed),
-        }
-        combined = self._combine(proxy, free, truth)
-        estimators = [proxy, *images, *full, *free, *(estimator for estimator, _ in combined)]
-        figures |= {
-            "combined": {
-                estimator.name: self._uplift(estimator, base, truth) for estimator, base in combined
-            },
-            "by_fraction": by_fraction(estimators, truth),
-            "plan": plan(figures, self.width or WIDTH, is_truth_known=self.truth.is_known),
-        }
+        rivals, combined = [*images, *full, *free], self._combine(proxy, free, truth)
         names = [candidate_name(architecture) for architecture, _ in sample]
+        found = audit_scores(
+            proxy,
+            rivals,
+            truth,
+            combined=combined,
+            candidates=names,
+            dataset=self.dataset.name,
+            space=self.space,
+            seed=self.seed,
+            width=self.width or WIDTH,
+            is_truth_known=self.truth.is_known,
+        )
+        estimators = [proxy, *rivals, *(estimator for estimator, _ in combined)]
         accuracies = np.where(truth.has_failed, np.nan, truth.mean)
         write_audit(self.folder / "audit.csv", names, accuracies, estimators)
-        write_json(self.folder / "audit.json", figures)
-        return figures
+        write_atomically(self.folder / "audit.json", found.to_json())
+        return found
 
     def fit_model(self, sample: Sample) -> Callable[[Any, Sequence[Score]], float]:
         """Return what predicts the rank (a share, 1 for the best) of a new candidate.
@@ -119,7 +117,7 @@ class Confirmation:
             for architecture, seed in tqdm(sample, desc="truth", unit="candidate")
         ]
         return Truth(
-            accuracies=tuple(each.accuracies for each in measured),
+            validation=tuple(each.accuracies for each in measured),
             seconds=float(np.mean([each.seconds for each in measured])),
         )
 
@@ -168,32 +166,26 @@ class Confirmation:
         average = next(each for each in free if each.name == "free_average")
         seconds = proxy.seconds_per_candidate + average.seconds_per_candidate
         both = replace(proxy, seconds_per_candidate=seconds, repeats=None, variants={})
-        ranks = rank_average(proxy.scores, average.scores)
-        pairs = [(replace(both, name="combined_ranks", scores=ranks), average)]
-        if len(truth.accuracies) >= MIN_FITTED:
+        ranks = rank_average(proxy.ranked, average.ranked)
+        ranked = replace(both, name="combined_ranks", kind="rank_average", scores=ranks)
+        pairs = [(ranked, average)]
+        if len(truth.validation) >= MIN_FITTED:
             with_proxy, without = (
                 predict_unseen(_matrix(features), truth.mean, seed=self.seed)
                 for features in (_features(free, proxy), _features(free))
             )
-            model = replace(both, name="combined_model", scores=with_proxy)
-            pairs.append((model, replace(average, name="free_model", scores=without)))
+            model = replace(both, name="combined_model", kind="model", scores=with_proxy)
+            base = replace(average, name="free_model", kind="model", scores=without)
+            pairs.append((model, base))
         return pairs
-
-    def _uplift(self, estimator: Estimator, base: Estimator, truth: Truth) -> dict[str, Any]:
-        comparison = compare(estimator.scores, base.scores, truth.mean, seed=self.seed)
-        return {
-            **figures_of(estimator, truth, self.seed),
-            "over": base.name,
-            "base": figures_of(base, truth, self.seed),
-            "uplift": asdict(comparison.difference),
-            "verdict": comparison.verdict,
-        }
 
 
 def _features(free: Sequence[Estimator], proxy: Estimator | None = None) -> dict[str, Array]:
     """Return the scores (n,) that a model combines, by name; ranks among others are none."""
-    features = {each.name: each.scores for each in free if each.name != "free_average"}
-    return features if proxy is None else {**features, "proxy": proxy.scores, **proxy.variants}
+    features = {each.name: each.ranked for each in free if each.name != "free_average"}
+    return (
+        features if proxy is None else {**features, "proxy": proxy.ranked, **proxy.ranked_variants}
+    )
 
 
 def _matrix(features: Mapping[str, Array]) -> Array:

@@ -50,6 +50,7 @@ class FreeScores:
         averaged = [found[name] for name in AVERAGED]
         found["free_average"] = Estimator(
             name="free_average",
+            kind="rank_average",
             scores=rank_average(*(each.scores for each in averaged)),
             seconds_per_candidate=sum(each.seconds_per_candidate for each in averaged),
         )
@@ -83,6 +84,7 @@ def _estimator(name: str, rows: Sequence[tuple[float, float]]) -> Estimator:
     lowest = np.nanmin(values, initial=0.0)
     return Estimator(
         name=name,
+        kind="size" if name in SIZES else "zero_cost",
         scores=np.where(np.isfinite(values), values, lowest - 1),
         seconds_per_candidate=float(seconds.mean()),
     )

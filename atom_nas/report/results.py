@@ -12,9 +12,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from atom_nas.report.audited import Audit, number, parse_audit
+from atom_nas.audit.record import Audit
+from atom_nas.errors import UserError
 
 Array = NDArray[np.float64]
+
+SPLITS = ("validation", "test")
 
 TRIAL_COLUMNS = frozenset(
     (
@@ -33,7 +36,7 @@ class Trial:
     is_complete: bool
     fields: dict[str, str]
     objective: float
-    """What the search maximised; in an older file the accuracy."""
+    """What the search maximised."""
     proxy_accuracy: float
     num_params: float
     macs: float
@@ -46,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Proxy score and full-data test accuracy of the same candidates, both finite, shape (n,)."""
+    """Proxy score and full-data validation accuracy of the same candidates, finite, shape (n,)."""
 
     scores: Array
     truth: Array
@@ -57,6 +60,17 @@ class Points:
         array = np.array(list(pairs), dtype=float).reshape(-1, 2)
         scores, truth = array[np.isfinite(array).all(axis=1)].T
         return cls(scores=scores, truth=truth)
+
+
+NO_POINTS = Points.keep_finite([])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracies:
+    """Of a candidate trained on the full data, the mean over trainings; NaN if one diverged."""
+
+    validation: float
+    test: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +91,7 @@ class Export:
     folder: str
     """Relative to the run folder."""
     architecture: dict[str, Any]
-    test_accuracy: float
+    accuracies: Accuracies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,51 +99,45 @@ class Results:
     """The contents of a run folder."""
 
     settings: dict[str, Any]
+    proxy: str
+    """Its name."""
+    dataset: str
+    space: str
     objective: str
     """The name of what the search maximised."""
     trials: tuple[Trial, ...]
     """In their order."""
-    truth: dict[str, float]
-    """Test accuracy by candidate, the mean over seeds; NaN where a training diverged."""
-    sample: Points
-    """The audited candidates, a uniform draw from the space; one that diverged has truth 0."""
-    diverged: tuple[str, ...]
-    """The audited candidates whose full-data training diverged, which the audit counts as 0."""
+    truth: dict[str, Accuracies]
+    """By candidate."""
     others: Points
     """The candidates of the search that have a truth and are not audited; none where the search
     went by something else than the score."""
-    audit: Audit
+    audit: Audit | None
+    """None where there was only a search."""
     previews: tuple[Preview, ...]
     exports: tuple[Export, ...]
     """By rank."""
 
 
 def read_results(run: Path) -> Results:
-    """Read the files that the stages before the report wrote to `run`."""
-    audit = parse_audit(_json(run / "audit.json"))
-    audited = _rows(run / "audit.csv")
+    """Read the files that the stages before the report wrote to `run`.
+
+    UserError where one of them cannot be read.
+    """
+    path = run / "audit.json"
+    audit = Audit.from_json(_text(path), str(path)) if path.exists() else None
+    settings, options = _json(run / "settings.json"), _json(run / "options.json")
     trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
     truth = _truth(_rows(run / "truth.csv"))
-    names = {row["candidate"] for row in audited}
-    settings = _json(run / "settings.json")
-    objective = settings.get("objective", "accuracy")
     return Results(
         settings=settings,
-        objective=objective,
+        proxy=audit.proxy.name if audit else str(settings.get("proxy")),
+        dataset=audit.dataset if audit else str(settings.get("dataset")),
+        space=audit.space if audit else str(settings.get("space")),
+        objective=str(options.get("objective")),
         trials=trials,
         truth=truth,
-        sample=Points.keep_finite(
-            (number(row[audit.proxy]), np.nan_to_num(number(row["test_accuracy"])))
-            for row in audited
-        ),
-        diverged=tuple(
-            row["candidate"] for row in audited if math.isnan(number(row["test_accuracy"]))
-        ),
-        others=Points.keep_finite(
-            (trial.objective, truth.get(trial.candidate, math.nan))
-            for trial in trials
-            if trial.candidate not in names and objective == audit.measure
-        ),
+        others=_others(trials, truth, audit, options),
         audit=audit,
         previews=tuple(
             _preview(path) for path in sorted((run / "proxies").glob("*/manifest.json"))
@@ -143,8 +151,49 @@ def read_results(run: Path) -> Results:
     )
 
 
+def audited_points(audit: Audit) -> Points:
+    """Return the audited candidates; a score that failed lies below all others, a truth at 0."""
+    scores = np.array(audit.proxy.scores, dtype=float)
+    lowest = np.nanmin(scores, initial=np.inf)
+    scores = np.nan_to_num(scores, nan=lowest if math.isfinite(lowest) else 0.0)
+    return Points(scores=scores, truth=np.nan_to_num(np.array(audit.truth, dtype=float)))
+
+
+def _others(
+    trials: Iterable[Trial],
+    truth: Mapping[str, Accuracies],
+    audit: Audit | None,
+    options: Mapping[str, Any],
+) -> Points:
+    if audit is None or options.get("objective") != audit.measure:
+        return NO_POINTS
+    audited = set(audit.candidates)
+    return Points.keep_finite(
+        (trial.objective, truth[trial.candidate].validation)
+        for trial in trials
+        if trial.candidate not in audited and trial.candidate in truth
+    )
+
+
+def number(value: object) -> float:
+    """Return `value`, a number or its text, as a float; NaN for None and for empty text."""
+    return math.nan if value is None or value == "" else float(str(value))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
+
+
 def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON: {error}; make it again.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no object; make it again.")
     return content
 
 
@@ -161,7 +210,7 @@ def _trial(row: Mapping[str, str]) -> Trial:
         candidate=row["candidate"],
         is_complete=row["state"] == "COMPLETE",
         fields={name: value for name, value in row.items() if name not in TRIAL_COLUMNS},
-        objective=number(row.get("objective", row["proxy_accuracy"])),
+        objective=number(row["objective"]),
         proxy_accuracy=number(row["proxy_accuracy"]),
         num_params=number(row["num_params"]),
         macs=number(row["macs"]),
@@ -171,11 +220,18 @@ def _trial(row: Mapping[str, str]) -> Trial:
     )
 
 
-def _truth(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
-    by_candidate: defaultdict[str, list[float]] = defaultdict(list)
+def _truth(rows: Iterable[Mapping[str, str]]) -> dict[str, Accuracies]:
+    by_candidate: defaultdict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in rows:
-        by_candidate[row["candidate"]].append(number(row["test_accuracy"]))
-    return {candidate: float(np.mean(seeds)) for candidate, seeds in by_candidate.items()}
+        by_candidate[row["candidate"]].append(row)
+    return {
+        candidate: Accuracies(**{split: _mean(seeds, f"{split}_accuracy") for split in SPLITS})
+        for candidate, seeds in by_candidate.items()
+    }
+
+
+def _mean(rows: Iterable[Mapping[str, str]], column: str) -> float:
+    return float(np.mean([number(row.get(column)) for row in rows]))
 
 
 def _preview(manifest_path: Path) -> Preview:
@@ -188,12 +244,14 @@ def _preview(manifest_path: Path) -> Preview:
 
 
 def _export(metrics_path: Path) -> Export:
-    folder = metrics_path.parent
+    folder, metrics = metrics_path.parent, _json(metrics_path)
     rank, _, candidate = folder.name.partition("-")
     return Export(
         rank=int(rank),
         candidate=candidate,
         folder=f"export/{folder.name}",
         architecture=_json(folder / "architecture.json"),
-        test_accuracy=number(_json(metrics_path).get("test_accuracy")),
+        accuracies=Accuracies(
+            **{split: number(metrics.get(f"{split}_accuracy")) for split in SPLITS}
+        ),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atom_nas.distillation.proxy import Proxy
-from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.estimator import Array, Estimator, Kind
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
 from atom_nas.storage import derive_seed
 from atom_nas.training.fit import Score
@@ -85,6 +85,7 @@ class Scorer:
         proxies = self.proxies(name)
         return Estimator(
             name=proxies[0].name,
+            kind=_kind(proxies[0]),
             scores=repeats.mean(0),
             setup_seconds=sum(proxy.seconds for proxy in proxies),
             seconds_per_candidate=float(np.nan_to_num(np.nanmean(seconds.sum(1)))),
@@ -92,6 +93,17 @@ class Scorer:
             measure=self.measure,
             variants={name: each.mean(0) for name, each in found.items()},
         )
+
+
+def _kind(proxy: Proxy) -> Kind:
+    method = proxy.name.rpartition("_ipc")[0]
+    if not method:
+        return "full_data"
+    return (
+        "distilled"
+        if proxy.manifest.get("recipe")
+        else ("random" if method == "random" else "coreset")
+    )
 
 
 def _last(scores: Array) -> Array:
