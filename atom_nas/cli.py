@@ -34,7 +34,7 @@ def run(args: Sequence[str]) -> None:
         figures = pipeline.audit()
         folders = pipeline.export(candidates)
         page = pipeline.report()
-    print("\n".join(figures["sentences"]))
+    print("\n".join(figures.sentences))
     for folder in folders:
         print(f"exported: {folder}")
     print(f"report: {page}")
@@ -65,7 +65,7 @@ def audit(args: Sequence[str]) -> None:
     """Judge the proxy by full-data accuracies, without a search or after one."""
     with open_pipeline(_parse("audit", Options, args)) as pipeline:
         figures = pipeline.audit()
-        print("\n".join(figures["sentences"]))
+        print("\n".join(figures.sentences))
         print(f"report: {pipeline.report()}")
 
 

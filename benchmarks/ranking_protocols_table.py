@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ranking_protocols import PARTS, VARIANTS, sample
 
 from atom_nas.audit.combination import Array
-from atom_nas.audit.ranking import MIN_CANDIDATES, compare, rank_correlation, reliability, spearman
+from atom_nas.audit.comparison import compare
+from atom_nas.audit.ranking import MIN_CANDIDATES, rank_correlation, reliability, spearman
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.scoring.scorer import MEASURES
 from atom_nas.scoring.space import candidate_name, load_space

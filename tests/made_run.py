@@ -3,12 +3,18 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 
+from atom_nas.audit.comparison import Comparison
+from atom_nas.audit.ranking import Estimate
+from atom_nas.audit.record import Audit, Combined, Figures, Plan, Region, Rival, Seeds
+from atom_nas.audit.truth import Ceiling
+from atom_nas.scoring.estimator import Kind
 from atom_nas.storage import file_digest, read_csv, read_json, write_csv, write_json
 
 FIGURES = (
@@ -19,91 +25,100 @@ NAMES = [f"net-{index}" for index in range(14)]
 NAMES[9] = "<b>bold</b>|x"
 NUM_AUDITED, FAILED = 9, 4
 ACCURACY = [0.5 + 0.03 * index for index in range(14)]
+AUDITED = [index for index in range(NUM_AUDITED) if index != FAILED]
+FULL_MACS, FULL_SECONDS = 1e12, 90.0
 
 
-def correlations(value: float, cost: dict[str, float | None]) -> dict:
-    return {
-        "n": NUM_AUDITED - 1,
-        "spearman": {"value": value, "low": value - 0.3, "high": value + 0.1},
-        "kendall": {"value": value - 0.2, "low": -0.5, "high": value},
-        "top": {"k": 3, "overlap": 2 / 3},
-        "top_fraction": {
-            "fraction": 0.2,
-            "n": 2,
-            "spearman": {"value": value - 0.4, "low": -0.9, "high": 0.95},
-            "kendall": {"value": value - 0.5, "low": -0.9, "high": 0.95},
-        },
-        "precision_at_10": 0.25,
-        "rank_of_best": 4,
-        "regret_points": 1.25,
-        "seconds": cost,
+def around(value: float, below: float, above: float) -> Estimate:
+    return Estimate(value=value, low=value - below, high=value + above)
+
+
+def compared(value: float, low: float, high: float) -> Comparison:
+    difference = Estimate(value=value, low=low, high=high)
+    return Comparison(difference=difference, p_better=0.1, p_worse=0.9, n=30)
+
+
+def figures(name: str, kind: Kind, rho: float, *, setup: float = 0, each: float = 0) -> Figures:
+    """Of an estimator that costs so many seconds, and a thousand million times as many MACs."""
+    return Figures(
+        name=name,
+        kind=kind,
+        scores=tuple(ACCURACY[index] for index in AUDITED),
+        spearman=around(rho, 0.3, 0.1),
+        spearman_top=Estimate(value=rho - 0.4, low=-0.9, high=0.95),
+        spearman_test=rho - 0.01,
+        kendall=Estimate(value=rho - 0.2, low=-0.5, high=rho),
+        top_k=3,
+        overlap=2 / 3,
+        precision=0.25,
+        rank_of_best=4,
+        regret_points=1.25,
+        setup_macs=1e9 * setup,
+        macs_per_candidate=1e9 * each,
+        cost=1e9 * (each + setup / 100),
+        setup_seconds=setup,
+        seconds_per_candidate=each,
+        seconds=each + setup / 100,
+    )
+
+
+def rival(found: Figures, difference: Comparison) -> Rival:
+    return Rival(figures=found, comparison=difference, is_fair=True, p_worse_corrected=1.0)
+
+
+def combined(name: str, rho: float, base: str, uplift: Comparison) -> Combined:
+    kind: Kind = "model" if name == "combined_model" else "rank_average"
+    return Combined(
+        figures=figures(name, kind, rho, setup=30, each=2.5),
+        base=figures(base, kind, rho - 0.06, each=0.5),
+        uplift=uplift,
+    )
+
+
+def region(share: float) -> Region:
+    ceiling = replace(CEILING, value=None if share < 0.7 else share)
+    rho = {
+        "atom_ipc50": share - 0.2,
+        "random_ipc50": share - 0.3,
+        "num_params": -0.3,
+        "macs": 0.5,
+        "combined_model": 0.81,
+        "combined_ranks": share - 0.14,
     }
+    return Region(fraction=share, n=round(8 * share), ceiling=ceiling, spearman=rho)
 
 
-def cost(distill: float | None, per_candidate: float | None) -> dict[str, float | None]:
-    return {
-        "distill": distill,
-        "proxy_per_candidate": per_candidate,
-        "full_per_candidate": 90.0,
-    }
-
-
-def combined(value: float, over: str, verdict: str) -> dict:
-    return {
-        **correlations(value, cost(30.0, 2.5)),
-        "over": over,
-        "base": correlations(value - 0.06, cost(0.0, 0.5)),
-        "uplift": {"value": 0.06, "low": -0.01, "high": 0.12},
-        "verdict": verdict,
-    }
-
-
-AUDIT = {
-    "dataset": "digits",
-    "space": "convnet",
-    "proxy": "atom_ipc50",
-    **correlations(0.8, cost(30.0, 2.0)),
-    "baselines": {
-        "random_ipc50": {
-            **correlations(0.7, cost(0.0, 2.0)),
-            "difference": {"value": 0.1, "low": -0.04, "high": 0.25},
-        },
-        "num_params": {
-            **correlations(-0.3, cost(None, None)),
-            "difference": {"value": 1.1, "low": 0.6, "high": 1.5},
-        },
+CEILING = Ceiling(value=0.97, agreement=0.89, trainings=2.0, reason="")
+AUDIT = Audit(
+    dataset="digits",
+    space="convnet",
+    candidates=tuple(NAMES[index] for index in AUDITED),
+    truth=tuple(0.6 + 0.3 * math.sin(index) for index in AUDITED),
+    test=tuple(0.6 + 0.29 * math.sin(index) for index in AUDITED),
+    full_macs=FULL_MACS,
+    full_seconds=FULL_SECONDS,
+    measure="accuracy",
+    proxy=figures("atom_ipc50", "distilled", 0.8, setup=30, each=2),
+    rivals=(
+        rival(figures("random_ipc50", "random", 0.7, each=2), compared(0.1, -0.04, 0.25)),
+        rival(figures("num_params", "size", -0.3), compared(1.1, 0.6, 1.5)),
+    ),
+    combined=(
+        combined("combined_model", 0.81, "free_model", compared(0.06, -0.01, 0.12)),
+        combined("combined_ranks", 0.86, "free_average", compared(0.06, 0.01, 0.12)),
+    ),
+    regions=tuple(region(share) for share in (0.6, 0.8, 1.0)),
+    ceiling=CEILING,
+    ceiling_top=replace(CEILING, value=0.41),
+    variants={
+        "loss": Estimate(value=0.85, low=0.6, high=0.93),
+        "training_loss": Estimate(value=0.3, low=0.1, high=0.5),
     },
-    "verdict": {"random_ipc50": "undecided", "num_params": "better"},
-    "reliability": {"seeds": 3, "between_seeds": 0.72, "one_seed": 0.66},
-    "ceiling": {"all": 0.96, "top": 0.41},
-    "variants": {
-        "loss": {"value": 0.85, "low": 0.6, "high": 0.93},
-        "training_loss": {"value": 0.3, "low": 0.1, "high": 0.5},
-    },
-    "decision": "yes",
-    "combined": {
-        "combined_model": combined(0.81, "free_model", "undecided"),
-        "combined_ranks": combined(0.86, "free_average", "better"),
-    },
-    "by_fraction": [
-        {
-            "fraction": fraction,
-            "n": round(8 * fraction),
-            "ceiling": None if fraction < 0.7 else fraction,
-            "spearman": {
-                "atom_ipc50": fraction - 0.2,
-                "random_ipc50": fraction - 0.3,
-                "num_params": -0.3,
-                "macs": 0.5,
-                "combined_model": 0.81,
-                "combined_ranks": fraction - 0.14,
-            },
-        }
-        for fraction in (0.6, 0.8, 1.0)
-    ],
-    "plan": {"width": 0.2, "more_candidates": 37, "seconds": 5400.0},
-    "sentences": ["Searching on atom_ipc50 & co ranks <better> than counting.", "Else undecided."],
-}
+    seeds=Seeds(count=3, between=0.72, one=0.66),
+    plan=Plan(width=0.2, more_candidates=37, macs=3.7e13, seconds=5400.0),
+    decision="yes",
+    sentences=("Searching on atom_ipc50 & co ranks <better> than counting.", "Else undecided."),
+)
 
 
 def write_rows(path: Path, rows: list[dict]) -> None:
@@ -121,9 +136,17 @@ def write_proxy(run: Path, name: str, **manifest: object) -> None:
 
 def make_run(run: Path) -> Path:
     run.mkdir(exist_ok=True)
-    write_json(run / "settings.json", {"dataset": "digits", "max_macs": None})
-    write_json(run / "audit.json", AUDIT)
-    failed = {"state": "FAIL", "proxy_accuracy": "", "seconds": "", "reason": "loss | not <finite>"}
+    settings = {"dataset": "digits", "space": "convnet", "proxy": "atom_ipc50", "max_macs": None}
+    write_json(run / "settings.json", settings)
+    write_json(run / "options.json", {"objective": "accuracy"})
+    write_json(run / "audit.json", json.loads(AUDIT.to_json()))
+    failed = {
+        "state": "FAIL",
+        "objective": "",
+        "proxy_accuracy": "",
+        "seconds": "",
+        "reason": "loss | not <finite>",
+    }
     write_rows(
         run / "candidates.csv",
         [
@@ -132,6 +155,7 @@ def make_run(run: Path) -> Path:
                 "state": "COMPLETE",
                 "width": 32,
                 "pool_ing": "max",
+                "objective": ACCURACY[index],
                 "proxy_accuracy": ACCURACY[index],
                 "num_params": 1000 * index + 532,
                 "macs": 2_340_000,
@@ -143,25 +167,18 @@ def make_run(run: Path) -> Path:
             for index, name in enumerate(NAMES)
         ],
     )
-    audited = [index for index in range(NUM_AUDITED) if index != FAILED]
-    write_rows(
-        run / "audit.csv",
-        [
-            {
-                "candidate": NAMES[index],
-                "test_accuracy": 0.6 + 0.3 * math.sin(index),
-                "atom_ipc50": ACCURACY[index],
-                "random_ipc50": 0.5,
-                "num_params": 1000 * index + 532,
-            }
-            for index in audited
-        ],
-    )
     write_rows(
         run / "truth.csv",
         [
-            {"candidate": NAMES[index], "seed": seed, "test_accuracy": 0.7 + seed, "seconds": 90}
-            for index in [*audited, 12, 13]
+            {
+                "candidate": NAMES[index],
+                "seed": seed,
+                "validation_accuracy": 0.7 + seed,
+                "test_accuracy": 0.6 + seed,
+                "seconds": FULL_SECONDS,
+                "failure": "",
+            }
+            for index in [*AUDITED, 12, 13]
             for seed in (0, 0.1)
         ],
     )
@@ -171,7 +188,8 @@ def make_run(run: Path) -> Path:
         folder = run / "export" / f"{rank}-net-{rank}"
         folder.mkdir(parents=True)
         (folder / "architecture.json").write_text('{"width": 32, "kernels": [3, 5]}')
-        (folder / "metrics.json").write_text(json.dumps({"test_accuracy": accuracy}))
+        metrics = {"validation_accuracy": accuracy + 0.01, "test_accuracy": accuracy}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
         digests = {path.name: file_digest(path) for path in folder.iterdir()}
         write_json(folder / "verification.json", {"digests": digests})
     return run
@@ -185,17 +203,17 @@ def edit_json(path: Path, **changes: object) -> None:
     write_json(path, {**read_json(path), **changes})
 
 
-NEW = ("reliability", "ceiling", "variants", "decision", "combined", "by_fraction", "plan")
-
-
-def old_file(run):
-    """What audit.json was before it had these figures."""
+def edit_audit(run: Path, **changes: object) -> None:
     path = run / "audit.json"
-    old = {key: value for key, value in read_json(path).items() if key not in NEW}
-    for figures in (old, *old["baselines"].values()):
-        for key in ("top_fraction", "precision_at_10", "rank_of_best"):
-            del figures[key]
-    write_json(path, old)
+    audit = Audit.from_json(json.dumps(read_json(path)))
+    write_json(path, json.loads(replace(audit, **changes).to_json()))
+
+
+def only_searched(run: Path) -> None:
+    """What there is after a search alone."""
+    for name in ("audit.json", "truth.csv"):
+        (run / name).unlink()
+    (run / "export").rename(run / "elsewhere")
 
 
 class Page(HTMLParser):

@@ -1,28 +1,55 @@
 """The rule of docs/audit.md on made figures, and what noise is expected to cost."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from atom_nas.audit.ranking import Comparison, Estimate, candidates_needed, spearman
-from atom_nas.audit.verdict import decide, explain_noise, plan, suggest_measure, with_seeds
+from atom_nas.audit.comparison import Comparison
+from atom_nas.audit.figures import audit_scores
+from atom_nas.audit.ranking import Estimate, candidates_needed, spearman
+from atom_nas.audit.record import Plan, Rival, Seeds
+from atom_nas.audit.truth import Ceiling, Truth
+from atom_nas.audit.verdict import (
+    decide,
+    plan,
+    say_what_noise_costs,
+    suggest_measure,
+    with_seeds,
+)
+from atom_nas.scoring.estimator import Estimator
 
 VERDICTS = {"better": (0.2, 0.1, 0.3), "worse": (-0.2, -0.3, -0.1), "undecided": (0.0, -0.1, 0.1)}
 
 
 def versus(verdict, n=100):
     value, low, high = VERDICTS[verdict]
-    return Comparison(difference=Estimate(value=value, low=low, high=high), n=n)
+    p_better, p_worse = {"better": (0.001, 1), "worse": (1, 0.001)}.get(verdict, (0.5, 0.5))
+    difference = Estimate(value=value, low=low, high=high)
+    return Comparison(difference=difference, p_better=p_better, p_worse=p_worse, n=n)
 
 
-def figures(low=0.5, n=100, **more):
-    return {"n": n, "spearman": {"value": 0.7, "low": low, "high": 0.8}, **more}
+FIGURES = audit_scores(
+    Estimator(name="proxy", kind="distilled", scores=[1, 2]), [], Truth(validation=[0.1, 0.2])
+).proxy
 
 
-def use(verdicts, costs, low=0.5, n=100):
-    comparisons = {name: versus(verdict, n) for name, verdict in verdicts.items()}
-    return decide("proxy", figures(low, n), comparisons, costs, own_cost=10.0)
+def rival(name, comparison, cost=0.0, corrected=None):
+    """A rival of a proxy that costs 10; its p-value is `corrected`, or as it was."""
+    is_fair = cost <= 10
+    p = comparison.p_worse if corrected is None else corrected
+    return Rival(
+        figures=replace(FIGURES, name=name, cost=cost),
+        comparison=comparison,
+        is_fair=is_fair,
+        p_worse_corrected=p if is_fair else None,
+    )
+
+
+def decided(rivals, low=0.5, n=100, tied=""):
+    proxy = replace(FIGURES, spearman=Estimate(value=0.7, low=low, high=0.8))
+    return decide(proxy, rivals, n=n, tied=tied)
 
 
 @pytest.mark.parametrize(
@@ -38,20 +65,24 @@ def use(verdicts, costs, low=0.5, n=100):
     ],
 )
 def test_the_rule(verdicts, costs, low, n, expected):
-    assert use(verdicts, costs, low, n)["use"] == expected
+    rivals = [rival(name, versus(verdict, n), costs[name]) for name, verdict in verdicts.items()]
+    assert decided(rivals, low, n)[0] == expected
+    assert decided(rivals, low, n, tied="all the same") == ("undecided", "all the same")
+
+
+def test_a_rival_refuses_by_its_corrected_p_value_and_its_own_interval():
+    assert decided([rival("a", versus("worse"), corrected=0.05)])[0] == "no"
+    assert decided([rival("a", versus("worse"), corrected=0.06)])[0] == "undecided"
+    assert decided([rival("a", versus("undecided"), corrected=0.04)])[0] == "undecided"
 
 
 def test_the_sentence_names_the_rival_that_ranks_best_and_those_left_open():
-    worse = {
-        "a": versus("worse"),
-        "b": Comparison(difference=Estimate(value=-0.4, low=-0.5, high=-0.3), n=100),
-    }
-    said = decide("proxy", figures(), worse, {"a": 0.0, "b": 0.0}, 10.0)["sentence"]
-    assert "Do not use proxy here: b ranks better" in said
-    said = use({"a": "undecided", "b": "undecided"}, {"a": 3.0, "b": 2.0})["sentence"]
-    assert said.endswith("better than a or b; of these b costs the least.")
-    said = use({"a": "undecided"}, {"a": 3.0})["sentence"]
-    assert said.endswith("better than a, which costs less.")
+    far = replace(versus("worse"), difference=Estimate(value=-0.4, low=-0.5, high=-0.3))
+    _, said = decided([rival("a", versus("worse")), rival("b", far)])
+    assert "Do not use proxy here: b ranks better and costs no more." in said
+    both = [rival("a", versus("undecided"), 3.0), rival("b", versus("undecided"), 2.0)]
+    assert decided(both)[1].endswith("better than a or b; of these b costs the least.")
+    assert decided(both[:1])[1].endswith("better than a, which costs no more.")
 
 
 @pytest.mark.parametrize("seeds", [2, 4, math.inf])
@@ -69,21 +100,17 @@ def test_seeds_buy_off_noise_as_simulated(seeds):
     assert with_seeds(one, between, seeds) == pytest.approx(mean, abs=0.01)
 
 
-def noise_of(one_seed, between_seeds):
-    found = {"seeds": 2, "one_seed": one_seed, "between_seeds": between_seeds}
-    return figures(reliability=found)
-
-
 def test_what_would_help_most_follows_from_the_noise():
-    (said,) = explain_noise(noise_of(0.72, 0.56), 0.99)
+    ceiling = Ceiling(value=0.99, agreement=0.98, trainings=1.0, reason="")
+    (said,) = say_what_noise_costs(Seeds(count=2, between=0.56, one=0.72), ceiling)
     assert said.endswith("more seeds would help most.")
-    (said,) = explain_noise(noise_of(0.6, 0.95), 0.99)
+    (said,) = say_what_noise_costs(Seeds(count=2, between=0.95, one=0.6), ceiling)
     assert said.endswith("a better set would help most.")
-    assert explain_noise(figures(reliability=None), 0.99) == []
+    assert say_what_noise_costs(None, ceiling) == []
 
 
 def test_a_measure_is_suggested_only_where_it_ranks_better():
-    far = Comparison(difference=Estimate(value=0.4, low=0.3, high=0.5), n=100)
+    far = replace(versus("better"), difference=Estimate(value=0.4, low=0.3, high=0.5))
     others = {"loss": versus("worse"), "training_loss": versus("better"), "final": far}
     (said,) = suggest_measure("accuracy", others)
     assert said == (
@@ -95,16 +122,27 @@ def test_a_measure_is_suggested_only_where_it_ranks_better():
 
 
 def test_the_plan_reaches_the_width():
-    seconds = {"proxy_per_candidate": 2.0, "full_per_candidate": 100.0}
-    planned = plan(figures(seconds=seconds), 0.2, is_truth_known=False)
     total = candidates_needed(0.7, 0.2)
-    assert planned == {"width": 0.2, "more_candidates": total - 100, "seconds": (total - 100) * 102}
-    assert (
-        plan(figures(n=10_000, seconds=seconds), 0.2, is_truth_known=False)["more_candidates"] == 0
-    )
-    known = plan(figures(seconds=seconds), 0.2, is_truth_known=True)
-    assert known["seconds"] == (total - 100) * 2
+    more = total - 100
+    found = plan(0.7, 100, 0.2, macs=3.0, seconds=2.0)
+    assert found == Plan(width=0.2, more_candidates=more, macs=3 * more, seconds=2 * more)
+    assert plan(0.7, 10_000, 0.2, macs=3.0, seconds=2.0).more_candidates == 0
     generator = np.random.default_rng(1)
     truth = generator.normal(size=total)
     interval = spearman(truth + generator.normal(scale=0.95, size=total), truth)
     assert interval.high - interval.low == pytest.approx(0.2, abs=0.06)
+
+
+@pytest.mark.parametrize("is_truth_known", [True, False])
+def test_a_planned_candidate_is_trained_on_the_full_data_where_its_truth_is_not_known(
+    is_truth_known,
+):
+    proxy = Estimator(
+        name="p", kind="random", scores=[1, 2, 3], macs_per_candidate=2, seconds_per_candidate=3
+    )
+    truth = Truth(validation=[0.1, 0.2, 0.3], seconds=100, macs=1000)
+    found = audit_scores(proxy, [], truth, is_truth_known=is_truth_known, width=0.3).plan
+    full = (0, 0) if is_truth_known else (1000, 100)
+    each = (2 + full[0], 3 + full[1])
+    assert (found.macs, found.seconds) == tuple(found.more_candidates * cost for cost in each)
+    assert found.width == 0.3

@@ -1,10 +1,11 @@
 """The audit from the command line: truth from a table, sizes that grow, the combined objective."""
 
 import csv
-import json
+from types import SimpleNamespace
 
 import pytest
 
+from atom_nas.audit.record import Audit
 from atom_nas.cli import main
 
 SPACE = """
@@ -50,7 +51,7 @@ def args(tmp_path):
 
 
 def audit_of(tmp_path):
-    return json.loads((tmp_path / "run" / "audit.json").read_text())
+    return Audit.from_json((tmp_path / "run" / "audit.json").read_text())
 
 
 def rows_of(path):
@@ -61,8 +62,9 @@ def rows_of(path):
 def test_a_table_needs_no_search_and_no_full_data_training(tmp_path, args, capsys):
     main(args("audit", n=12))
     audit = audit_of(tmp_path)
-    assert audit["n"] == 12
-    assert audit["baselines"]["num_params"]["spearman"]["value"] == 1
+    assert audit.n == 12
+    sizes = next(each for each in audit.estimators if each.name == "num_params")
+    assert sizes.spearman.value == 1
     assert not (tmp_path / "run" / "truth.csv").exists()
     assert not (tmp_path / "run" / "study.journal").exists()
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
@@ -85,7 +87,8 @@ def test_the_sample_grows_until_the_interval_is_narrow(tmp_path, args, monkeypat
     def judge(self, sample):
         seen.append(len(sample))
         half = 1 / len(sample)
-        return {"spearman": {"value": 0.0, "low": -half, "high": half}, "sentences": []}
+        rho = SimpleNamespace(value=0.0, low=-half, high=half)
+        return SimpleNamespace(proxy=SimpleNamespace(spearman=rho), sentences=[])
 
     monkeypatch.setattr("atom_nas.audit.auditor.Confirmation.judge", judge)
     monkeypatch.setattr("atom_nas.pipeline.Pipeline.report", lambda self: None)
@@ -104,7 +107,7 @@ def test_the_combined_objective_is_fitted_on_the_audit_and_finds_the_widest(tmp_
     assert all(0 <= float(row["proxy_accuracy"]) <= 1 for row in candidates)
     main(args("audit", n=20, trials=12, objective="combined"))
     audit = audit_of(tmp_path)
-    assert audit["combined"]["combined_model"]["spearman"]["value"] > 0.9
+    assert audit.combined[1].figures.spearman.value > 0.9
     audited = {row["candidate"] for row in rows_of(tmp_path / "run" / "audit.csv")}
     assert not {row["candidate"] for row in candidates} <= audited
 
@@ -113,8 +116,8 @@ def test_search_and_audit_go_by_the_same_measure(tmp_path, args):
     for command in ("search", "audit"):
         main(args(command, n=8, trials=10, objective="final_training_loss"))
     audit = audit_of(tmp_path)
-    assert audit["measure"] == "final_training_loss"
-    assert audit["variants"].keys() == {
+    assert audit.measure == "final_training_loss"
+    assert audit.variants.keys() == {
         *("accuracy", "accuracy_times_likelihood", "loss", "training_loss")
     }
     last = {

@@ -1,7 +1,6 @@
 """The command line: bad input in one line, the artifact of distill, and a whole tiny run."""
 
 import csv
-import json
 import re
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from atom_nas import plugins
+from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import COLUMNS
 from atom_nas.cli import COMMANDS, main
 
@@ -412,20 +412,17 @@ def test_truth_of_a_run(finished):
 
 
 def test_audit_of_a_run(finished):
-    audit = json.loads((finished[0] / "audit.json").read_text())
-    assert (audit["dataset"], audit["space"], audit["proxy"]) == ("toy", "six", "atom_ipc2")
-    assert audit["n"] == 4
-    assert {"random_ipc2", "num_params", "free_average"} < audit["verdict"].keys()
-    assert set(audit["verdict"].values()) == {"undecided"}
-    assert audit["baselines"].keys() == audit["verdict"].keys()
-    assert audit["decision"] == "undecided"
-    assert audit["regret_points"] >= 0
-    assert audit["seconds"]["distill"] > 0
-    assert audit["seconds"]["proxy_per_candidate"] > 0
-    assert audit["seconds"]["full_per_candidate"] > 0
-    for name in ("spearman", "kendall"):
-        assert audit[name]["low"] <= audit[name]["value"] <= audit[name]["high"]
-    assert any("30 candidates" in sentence for sentence in audit["sentences"])
+    audit = Audit.from_json((finished[0] / "audit.json").read_text())
+    assert (audit.dataset, audit.space, audit.proxy.name) == ("toy", "six", "atom_ipc2")
+    assert audit.n == 4
+    rivals = {rival.figures.name for rival in audit.rivals}
+    assert {"random_ipc2", "num_params", "free_average"} < rivals
+    assert {rival.comparison.verdict for rival in audit.rivals} == {"undecided"}
+    assert audit.decision == "undecided"
+    assert audit.proxy.setup_seconds > 0
+    assert audit.proxy.seconds_per_candidate > 0
+    assert audit.full_seconds > 0
+    assert any("30 candidates" in sentence for sentence in audit.sentences)
 
 
 def test_running_again_trains_nothing(finished, monkeypatch):

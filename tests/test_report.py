@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,13 +19,14 @@ from made_run import (
     Page,
     edit_csv,
     make_run,
-    old_file,
+    only_searched,
     tables,
 )
 
+from atom_nas.audit.ranking import Estimate
+from atom_nas.audit.truth import Ceiling
 from atom_nas.report import wording as words
 from atom_nas.report import write_report
-from atom_nas.report.audited import Interval, parse_audit
 from atom_nas.report.remarks import remarks
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -76,22 +78,24 @@ def test_markdown_tables_hold_the_right_numbers(run):
     markdown = (run / "report.md").read_text(encoding="utf-8")
     exported, audit, together, best, failed, settings = tables(markdown)
     assert exported[1:] == [
-        ["1", "[net-1](export/1-net-1/)", "82.3"],
-        ["2", "[net-2](export/2-net-2/)", "81.0"],
-        ["10", "[net-10](export/10-net-10/)", "79.0"],
+        ["1", "[net-1](export/1-net-1/)", "83.3", "82.3"],
+        ["2", "[net-2](export/2-net-2/)", "82.0", "81.0"],
+        ["10", "[net-10](export/10-net-10/)", "80.0", "79.0"],
     ]
     written = [[cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in audit]
     assert [row[0] for row in written[1:]] == ["atom_ipc50", "random_ipc50", "num_params"]
-    assert written[0][2] == "Spearman, best 20 %"
+    assert written[0][2:4] == ["Spearman, best 20 %", "Spearman, test"]
+    assert [row.pop(3) for row in written[1:]] == ["0.79", "0.69", "-0.31"]
     assert [row[1:4] for row in written[1:]] == [
         ["0.80 (0.50 to 0.90)", "0.40 (-0.90 to 0.95)", "0.60 (-0.50 to 0.80)"],
         ["0.70 (0.40 to 0.80)", "0.30 (-0.90 to 0.95)", "0.50 (-0.50 to 0.70)"],
         ["-0.30 (-0.60 to -0.20)", "-0.70 (-0.90 to 0.95)", "-0.50 (-0.50 to -0.30)"],
     ]
-    assert [row[4:9] for row in written[1:]] == [
-        ["2 of 3", "0.25", "4", "1.25", time] for time in ("46 s", "16 s", "0 s")
+    costs = (("0.23 %", "2.3 s"), ("0.2 %", "2 s"), ("free", "0 s"))
+    assert [row[4:10] for row in written[1:]] == [
+        ["2 of 3", "0.25", "4", "1.25", *cost] for cost in costs
     ]
-    assert [row[9:] for row in written[1:]] == [
+    assert [row[10:] for row in written[1:]] == [
         ["", ""],
         ["0.10 (-0.04 to 0.25)", "undecided"],
         ["1.10 (0.60 to 1.50)", "better"],
@@ -103,7 +107,7 @@ def test_markdown_tables_hold_the_right_numbers(run):
         ],
         [
             *("combined_ranks", "0.86 (0.56 to 0.96)", "0.46 (-0.90 to 0.95)"),
-            *("0.06 (-0.01 to 0.12) over free_average", "better"),
+            *("0.06 (0.01 to 0.12) over free_average", "better"),
         ],
     ]
     assert best[0][-2:] == ["width", "pool_ing"]
@@ -111,10 +115,13 @@ def test_markdown_tables_hold_the_right_numbers(run):
         *("net-13", "net-12", "net-11", "net-10", r"&lt;b&gt;bold&lt;/b&gt;\|x"),
         *("net-8", "net-7", "net-6", "net-5", "net-3"),
     ]
-    assert best[1][2:] == ["89.0", "75.0", "13.5 k", "2.34 M", "1.5 s", "32", "max"]
-    assert best[3][3] == "n/a"
+    assert best[1][2:] == ["89.0", "75.0", "65.0", "13.5 k", "2.34 M", "1.5 s", "32", "max"]
+    assert best[3][3:5] == ["n/a", "n/a"]
     assert failed[1:] == [["net-4", r"loss \| not &lt;finite&gt;"]]
-    assert settings[1:] == [["dataset", "digits"], ["max_macs", "none"]]
+    assert settings[1:] == [
+        *(["dataset", "digits"], ["space", "convnet"], ["proxy", r"atom_ipc50"]),
+        ["max_macs", "none"],
+    ]
     assert all((run / link).is_file() for link in re.findall(r"!\[[^]]*\]\((.*?)\)", markdown))
 
 
@@ -134,40 +141,55 @@ def test_markdown_keeps_markup_in_names_as_text(tmp_path):
     Page((run / "report.html").read_text(encoding="utf-8"))
 
 
-SENTENCES = {
-    "ceiling": "Two trainings on the full data agree by 0.96, and by 0.41 inside the best 20 %",
-    "reliability": "the mean of 3 seeds, which agree by 0.72; one alone has Spearman 0.66.",
-    "variants": "validation loss ranks best, 0.85 (0.60 to 0.93), against 0.80 (0.50 to 0.90) "
+REMARKS = (
+    "Two trainings on the full data agree by 0.89, so a perfect score is expected to reach "
+    "Spearman 0.97 with the truth, the mean of 2 trainings: its ceiling.",
+    "Inside the best 20 % it is 0.41.",
+    "the mean of 3 seeds, which agree by 0.72; one alone has Spearman 0.66.",
+    "validation loss ranks best, 0.85 (0.60 to 0.93), against 0.80 (0.50 to 0.90) "
     "for validation accuracy, 0.30 (0.10 to 0.50) for mean training loss.",
-    "plan": "37 more candidates, about 1.5 h, would narrow the interval to 0.20.",
-}
+    "37 more candidates, about 1.5 h and 37.0 T MACs, would narrow the interval to 0.20.",
+)
+NO_CEILING = Ceiling(value=None, agreement=None, trainings=1.0, reason="it needs more")
 
 
-@pytest.mark.parametrize("unknown", [None, *SENTENCES])
-def test_a_remark_is_made_only_where_its_figures_are_known(unknown):
-    audit = parse_audit({key: value for key, value in AUDIT.items() if key != unknown})
-    text = " ".join(remarks(audit))
-    assert {key for key, sentence in SENTENCES.items() if sentence in text} == (
-        set(SENTENCES) - {unknown}
-    )
-    assert len(remarks(audit)) == len(SENTENCES) - (unknown is not None)
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({}, ()),
+        ({"ceiling": NO_CEILING}, (0, 1)),
+        ({"ceiling_top": NO_CEILING}, (1,)),
+        ({"seeds": None}, (2,)),
+        ({"variants": {}}, (3,)),
+        ({"plan": replace(AUDIT.plan, more_candidates=0)}, (4,)),
+    ],
+)
+def test_a_remark_is_made_only_where_its_figures_are_known(changes, missing):
+    text = " ".join(remarks(replace(AUDIT, **changes)))
+    assert [remark in text for remark in REMARKS] == [i not in missing for i in range(5)]
+    assert ("needs more" in text) == (NO_CEILING in changes.values())
 
 
-def test_the_remarks_are_on_the_page_and_an_older_file_has_none(tmp_path):
+def test_the_remarks_and_the_correction_are_on_the_page(run):
+    page = " ".join(Page((run / "report.html").read_text(encoding="utf-8")).text)
+    for part in ("Put together", "corrected for their number (Holm)", *REMARKS):
+        assert part in page, part
+
+
+def test_a_search_alone_has_a_report_that_says_what_is_missing(tmp_path):
     run = make_run(tmp_path)
-    pages = []
-    for change in (lambda run: None, old_file):
-        change(run)
-        write_report(run)
-        pages.append(" ".join(Page((run / "report.html").read_text(encoding="utf-8")).text))
-    for part in ("Put together", *SENTENCES.values()):
-        assert [part in page for page in pages] == [True, False], part
-
-
-def test_costs_count_the_condensation_and_every_audited_candidate():
-    audit = parse_audit(AUDIT)
-    assert [estimator.cost for estimator in audit.estimators] == [30 + 8 * 2, 8 * 2, 0]
-    assert audit.full_cost == 8 * 90
+    only_searched(run)
+    page = Page(write_report(run).read_text(encoding="utf-8")).text
+    markdown = (run / "report.md").read_text(encoding="utf-8")
+    for text in (" ".join(page), markdown):
+        assert "Is atom_ipc50 worth searching on?" in text
+        assert "no audit was made" in text and "with audit in place of search" in text
+        assert "The audit" not in text
+    best = tables(markdown)[0]
+    assert best[1][1:5] == ["net-13", "89.0", "n/a", "n/a"]
+    assert {path.stem for path in (run / "figures").glob("*.png")} == {
+        *("search_history", "proxy_images")
+    }
 
 
 def test_a_second_report_is_the_same_whatever_the_settings_of_matplotlib(run):
@@ -205,7 +227,7 @@ def test_duration(seconds, text):
     ("count", "text"),
     [
         *((0, "0"), (532, "532"), (1000, "1.00 k"), (12_345, "12.3 k"), (999_999, "1.00 M")),
-        *((123_456_789, "123 M"), (2.5e9, "2.50 G"), (7e13, "70000 G"), (math.nan, "n/a")),
+        *((123_456_789, "123 M"), (2.5e9, "2.50 G"), (7e13, "70.0 T"), (math.nan, "n/a")),
     ],
 )
 def test_quantity(count, text):
@@ -214,7 +236,14 @@ def test_quantity(count, text):
 
 def test_numbers_in_words():
     assert words.decimal(-0.001) == "0.00"
-    assert words.interval(Interval(value=0.5, low=math.nan, high=1.0)) == "0.50"
+    assert words.decimal(None) == "n/a"
+    assert [words.share(cost, 1e6) for cost in (0, 0.1, 12, 1e3, 5e5, 2e6)] == [
+        *("free", "< 0.0001 %", "0.0012 %", "0.1 %", "50 %", "200 %")
+    ]
+    assert words.share(2e9, 0) == "2.00 G MACs"
+    assert words.interval(Estimate(value=0.5, low=-0.25, high=1.0)) == (
+        "0.50 (\N{MINUS SIGN}0.25 to 1.00)"
+    )
     assert words.top_found(0.5, 5) == "2.5 of 5"
     assert words.percent(0.8414) == "84.1"
     assert words.shorten("abcdefgh", 5) == "ab\N{HORIZONTAL ELLIPSIS}gh"

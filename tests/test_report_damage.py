@@ -1,108 +1,97 @@
 """The report of runs that are damaged, old, or end early."""
 
 import re
+from dataclasses import replace
 
 import matplotlib.image
 import pytest
 from made_run import (
+    AUDIT,
     FIGURES,
     Page,
-    correlations,
-    cost,
+    compared,
+    edit_audit,
     edit_csv,
-    edit_json,
+    figures,
     make_run,
-    old_file,
+    only_searched,
+    rival,
     tables,
     write_proxy,
 )
 
+from atom_nas.errors import UserError
 from atom_nas.report import write_report
 
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 def three_candidates(run):
-    for name in ("candidates", "audit", "truth"):
+    for name in ("candidates", "truth"):
         edit_csv(run / f"{name}.csv", lambda rows: rows[:3])
-    edit_json(run / "audit.json", n=3)
+    proxy = replace(AUDIT.proxy, scores=AUDIT.proxy.scores[:3])
+    edit_audit(run, candidates=AUDIT.candidates[:3], truth=AUDIT.truth[:3], proxy=proxy)
 
 
 def constant_scores(run):
-    for name, column in (("candidates", "proxy_accuracy"), ("audit", "atom_ipc50")):
-        edit_csv(run / f"{name}.csv", lambda rows, c=column: [{**row, c: 0.5} for row in rows])
+    edit_csv(run / "candidates.csv", lambda rows: [{**row, "proxy_accuracy": 0.5} for row in rows])
+    edit_audit(run, proxy=replace(AUDIT.proxy, scores=(0.5,) * AUDIT.n))
 
 
 def constant_truth(run):
-    edit_csv(run / "audit.csv", lambda rows: [{**row, "test_accuracy": 0.5} for row in rows])
+    edit_audit(run, truth=(0.5,) * AUDIT.n)
 
 
-def diverged_truth(run):
-    for name in ("audit", "truth"):
-        edit_csv(
-            run / f"{name}.csv",
-            lambda rows: [*({**row, "test_accuracy": "nan"} for row in rows[:3]), *rows[3:]],
-        )
+def diverged(run):
+    """Every full training, and every training on the proxy."""
+    nothing = {"validation_accuracy": "nan", "test_accuracy": "nan"}
+    edit_csv(run / "truth.csv", lambda rows: [{**row, **nothing} for row in rows])
+    none = (None,) * AUDIT.n
+    edit_audit(run, truth=none, proxy=replace(AUDIT.proxy, scores=none))
 
 
-def no_audited_candidate(run):
-    for name in ("audit", "truth"):
-        edit_csv(
-            run / f"{name}.csv", lambda rows: [{**row, "test_accuracy": "nan"} for row in rows]
-        )
-    edit_json(run / "audit.json", n=0, **dict.fromkeys(("spearman", "kendall", "top", "seconds")))
-
-
-def nulls(run):
-    nothing = {"value": None, "low": None, "high": None}
-    empty = {
-        "spearman": nothing,
-        "kendall": nothing,
-        "top": {"k": None, "overlap": None},
-        "regret_points": None,
-        "seconds": {"distill": None, "proxy_per_candidate": None, "full_per_candidate": None},
-        "difference": nothing,
-    }
-    baselines = {
-        "a": empty,
-        "b": None,
-        "c": {**empty, "spearman": {"value": 0.3, "low": None, "high": None}},
-    }
-    edit_json(run / "audit.json", **empty, baselines=baselines, verdict={"a": None}, sentences=[])
-    edit_json(
-        run / "audit.json",
-        top_fraction={"fraction": 0.2, "n": 0, "spearman": nothing, "kendall": None},
-        precision_at_10=None,
-        rank_of_best=None,
-        reliability={"seeds": 2, "between_seeds": None, "one_seed": None},
-        ceiling={"all": None, "top": None},
-        variants={"loss": nothing},
-        decision=None,
-        combined={"combined_ranks": {"over": "free_average", "uplift": nothing}},
-        by_fraction=[
-            {"fraction": share, "n": 5, "ceiling": None, "spearman": {"atom_ipc50": None}}
-            for share in (0.5, 1.0)
-        ],
-        plan={"width": 0.2, "more_candidates": None, "seconds": None},
+def nothing_known(run):
+    """No ceiling, no test split, no cost, no second seed, no region."""
+    nothing = replace(AUDIT.ceiling, value=None, agreement=None, reason="it needs more")
+    free = {"cost": 0.0, "seconds": 0.0, "spearman_test": None}
+    edit_audit(
+        run,
+        test=None,
+        full_macs=0.0,
+        full_seconds=0.0,
+        proxy=replace(AUDIT.proxy, **free),
+        rivals=(),
+        combined=(),
+        regions=(),
+        ceiling=nothing,
+        ceiling_top=nothing,
+        variants={},
+        seeds=None,
+        sentences=(),
     )
 
 
 def long_names(run):
     proxy, name = "a_very_long_proxy_name_" * 5, "|nor_conv_3x3~0|+" * 12
-    edit_csv(
-        run / "audit.csv",
-        lambda rows: [
-            {**row, "candidate": f"{name}{row['candidate']}", proxy: row["atom_ipc50"]}
-            for row in rows
-        ],
-    )
     for table in ("candidates", "truth"):
         edit_csv(
             run / f"{table}.csv",
             lambda rows: [{**row, "candidate": f"{name}{row['candidate']}"} for row in rows],
         )
-    rivals = {f"{'rival' * 9}_{index}": correlations(0.5, cost(1, 1)) for index in range(12)}
-    edit_json(run / "audit.json", proxy=proxy, baselines=rivals)
+    rivals = (
+        rival(figures(f"{'rival' * 9}_{index}", "zero_cost", 0.5, each=1), compared(0, -1, 1))
+        for index in range(12)
+    )
+    edit_audit(
+        run,
+        candidates=tuple(f"{name}{each}" for each in AUDIT.candidates),
+        proxy=replace(AUDIT.proxy, name=proxy),
+        rivals=tuple(rivals),
+        regions=tuple(
+            replace(row, spearman=dict.fromkeys([proxy, "combined_ranks"], 0.5))
+            for row in AUDIT.regions
+        ),
+    )
     write_proxy(run, proxy, class_names=["a class " * 9, "b"])
 
 
@@ -115,7 +104,14 @@ def nothing_extra(run):
 
 
 def all_failed(run):
-    failed = {"state": "FAIL", "proxy_accuracy": "", "num_params": "", "macs": "", "seconds": ""}
+    failed = {
+        "state": "FAIL",
+        "objective": "",
+        "proxy_accuracy": "",
+        "num_params": "",
+        "macs": "",
+        "seconds": "",
+    }
     edit_csv(run / "candidates.csv", lambda rows: [{**row, **failed} for row in rows])
 
 
@@ -126,8 +122,8 @@ def no_trial(run):
 
 def strange_letters(run):
     name = "$a$_\N{CJK UNIFIED IDEOGRAPH-56FE}\N{GRINNING FACE}"
-    edit_csv(run / "audit.csv", lambda rows: [{**row, name: row["atom_ipc50"]} for row in rows])
-    edit_json(run / "audit.json", proxy=name)
+    regions = (replace(row, spearman={**row.spearman, name: 0.5}) for row in AUDIT.regions)
+    edit_audit(run, proxy=replace(AUDIT.proxy, name=name), regions=tuple(regions))
     write_proxy(run, name, class_names=[name, "$"])
 
 
@@ -137,15 +133,14 @@ def strange_letters(run):
         three_candidates,
         constant_scores,
         constant_truth,
-        diverged_truth,
-        no_audited_candidate,
-        nulls,
+        diverged,
+        nothing_known,
         long_names,
         nothing_extra,
         all_failed,
         no_trial,
         strange_letters,
-        old_file,
+        only_searched,
     ],
 )
 def test_nothing_breaks_with(tmp_path, damage):
@@ -157,11 +152,21 @@ def test_nothing_breaks_with(tmp_path, damage):
     drawn = {path.stem for path in (run / "figures").glob("*.png")}
     missing = {
         nothing_extra: {"proxy_images"},
-        nulls: {"correlation_vs_fraction"},
-        old_file: {"correlation_vs_fraction"},
+        nothing_known: {"correlation_vs_fraction"},
+        only_searched: set(FIGURES) - {"search_history", "proxy_images"},
         no_trial: {"search_history"},
     }
     assert drawn == set(FIGURES) - missing.get(damage, set())
     for name in drawn:
         picture = matplotlib.image.imread(run / "figures" / f"{name}.png")
         assert max(picture.shape) < 2000, name
+
+
+@pytest.mark.parametrize("name", ["settings.json", "options.json", "audit.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"[" * 100_000, b"\xff"])
+def test_a_file_that_is_no_object_is_one_line_that_names_it(tmp_path, name, content):
+    run = make_run(tmp_path)
+    (run / name).write_bytes(content)
+    with pytest.raises(UserError, match=name) as error:
+        write_report(run)
+    assert "\n" not in str(error.value)

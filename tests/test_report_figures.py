@@ -9,12 +9,13 @@ import pytest
 from made_run import (
     ACCURACY,
     AUDIT,
-    NUM_AUDITED,
-    correlations,
-    cost,
+    AUDITED,
+    edit_audit,
     edit_csv,
     edit_json,
+    figures,
     make_run,
+    rival,
     tables,
 )
 from matplotlib.text import Text
@@ -22,12 +23,11 @@ from matplotlib.text import Text
 from atom_nas.report import wording as words
 from atom_nas.report import write_report
 from atom_nas.report.agreement import proxy_vs_truth
-from atom_nas.report.audited import parse_audit
 from atom_nas.report.drawing import house_style
 from atom_nas.report.pictures import proxy_images
 from atom_nas.report.progress import search_history
 from atom_nas.report.regions import correlation_vs_fraction, spread
-from atom_nas.report.results import Points, read_results
+from atom_nas.report.results import audited_points, read_results
 from atom_nas.report.tradeoff import cost_vs_correlation
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -52,18 +52,16 @@ def test_proxy_images_shows_what_is_there(tmp_path, kept, num_panels):
     assert [len(axes.get_images()) for axes in figure.axes] == [1] * num_panels
 
 
-def replaced(run, **figures):
-    """The results of `run`, its audit with other `figures`."""
-    return replace(read_results(run), audit=parse_audit({**AUDIT, **figures}))
+def replaced(run, **changes):
+    """The results of `run`, its audit with `changes`."""
+    return replace(read_results(run), audit=replace(AUDIT, **changes))
 
 
 @pytest.mark.parametrize(("n", "best"), [(30, range(24, 30)), (20, None)])
 def test_the_band_is_over_the_best_fifth_by_truth_where_they_are_five(run, n, best):
     truth = 0.5 + 0.01 * np.arange(n)
-    results = replace(
-        read_results(run), sample=Points(scores=np.flip(truth), truth=np.roll(truth, 3))
-    )
-    figure = proxy_vs_truth(results)
+    proxy = replace(AUDIT.proxy, scores=(*np.flip(truth),))
+    figure = proxy_vs_truth(replaced(run, proxy=proxy, truth=(*np.roll(truth, 3),)))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     bands = [patch for patch in figure.axes[0].patches if patch.get_alpha()]
     if best is None:
@@ -92,9 +90,9 @@ def test_correlation_vs_fraction_draws_the_proxy_and_what_it_has_to_beat(run):
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["60", "80", "100"]
 
 
-@pytest.mark.parametrize("rows", [None, [], AUDIT["by_fraction"][:1]])
+@pytest.mark.parametrize("rows", [(), AUDIT.regions[:1]])
 def test_correlation_vs_fraction_needs_two_fractions(run, rows):
-    assert correlation_vs_fraction(replaced(run, by_fraction=rows)) is None
+    assert correlation_vs_fraction(replaced(run, regions=rows)) is None
 
 
 def test_names_at_line_ends_are_kept_apart_and_in_their_order():
@@ -107,11 +105,12 @@ def test_names_at_line_ends_are_kept_apart_and_in_their_order():
 
 def with_free_scores(run, count, step):
     """The results of `run` with so many free scores, each dearer and higher by `step`."""
-    free = {
-        f"free_{index}": correlations(0.3 + step * index, cost(0.0, 0.02 + 0.001 * index))
+    found = (
+        figures(f"free_{index}", "zero_cost", 0.3 + step * index, each=0.02 + 0.001 * index)
         for index in range(count)
-    }
-    return replaced(run, baselines={**AUDIT["baselines"], **free})
+    )
+    free = (rival(each, AUDIT.rivals[0].comparison) for each in found)
+    return replaced(run, rivals=(*AUDIT.rivals, *free))
 
 
 @pytest.mark.parametrize("count", [2, 11])
@@ -119,7 +118,7 @@ def test_names_in_cost_vs_correlation_do_not_overlap(run, count):
     with house_style():
         figure = cost_vs_correlation(with_free_scores(run, count, step=0.01))
         figure.draw_without_rendering()
-        names = [text for text in figure.axes[0].texts if not text.get_text().startswith("full")]
+        names = figure.axes[0].texts
         boxes = [Text.get_window_extent(name) for name in names]
     assert len(names) == 5 + count
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
@@ -129,22 +128,34 @@ def test_names_in_cost_vs_correlation_do_not_overlap(run, count):
 def test_where_estimators_are_many_only_the_telling_ones_are_named(run, count, num_named):
     figure = cost_vs_correlation(with_free_scores(run, count, step=-0.01))
     names = {text.get_text() for text in figure.axes[0].texts}
-    assert {name for name in names if not name.startswith("full")} == {
+    assert names == {
         *("atom_ipc50", "num_params", "random_ipc50", "combined_ranks", "combined_model"),
         *(f"free_{index}" for index in range(num_named)),
     }
 
 
+def test_costs_are_shares_of_a_full_training(run):
+    axes = cost_vs_correlation(replaced(run)).axes[0]
+    points = {tuple(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"}
+    floor = 0.002 / 8
+    assert sorted(each[0] for each in points) == pytest.approx([floor, 0.002, 0.0023, 0.0028])
+    labels = [text.get_text() for text in axes.get_xticklabels()]
+    assert labels == ["free", "1/1000", "1/100", "1/10", "1"]
+    axes = cost_vs_correlation(replaced(run, full_macs=0.0)).axes[0]
+    assert axes.get_xlabel().endswith("in MACs")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["free", "1.00 G"]
+
+
 def test_points_tell_the_sample_from_what_the_optimiser_picked(run):
     results = read_results(run)
-    assert results.sample.scores.tolist() == [ACCURACY[i] for i in (0, 1, 2, 3, 5, 6, 7, 8)]
+    assert audited_points(results.audit).scores.tolist() == [ACCURACY[i] for i in AUDITED]
     assert results.others.scores.tolist() == [ACCURACY[12], ACCURACY[13]]
     assert results.others.truth == pytest.approx([0.75, 0.75])
 
 
 def test_a_search_by_a_loss_is_drawn_and_listed_by_it(tmp_path):
     run = make_run(tmp_path)
-    edit_json(run / "settings.json", objective="final_training_loss")
+    edit_json(run / "options.json", objective="final_training_loss")
     edit_csv(
         run / "candidates.csv",
         lambda rows: [{**row, "objective": -float(row["proxy_accuracy"] or "nan")} for row in rows],
@@ -154,7 +165,7 @@ def test_a_search_by_a_loss_is_drawn_and_listed_by_it(tmp_path):
     history = search_history(results)
     assert history.axes[0].get_ylabel() == "Last training loss (nats, negated)"
     assert history.axes[0].get_title().endswith(f"\N{MINUS SIGN}{ACCURACY[0]:.3f}")
-    edit_json(run / "audit.json", measure="final_training_loss")
+    edit_audit(run, measure="final_training_loss")
     results = read_results(run)
     assert results.others.scores.tolist() == [-ACCURACY[12], -ACCURACY[13]]
     label = proxy_vs_truth(results).axes[0].get_xlabel()
@@ -167,13 +178,13 @@ def test_a_search_by_a_loss_is_drawn_and_listed_by_it(tmp_path):
 
 def test_a_diverged_candidate_counts_as_zero_in_the_sample_and_is_left_out_elsewhere(tmp_path):
     run = make_run(tmp_path)
-    edit_csv(run / "truth.csv", lambda rows: [*rows[:-1], {**rows[-1], "test_accuracy": "nan"}])
-    edit_csv(run / "audit.csv", lambda rows: [{**rows[0], "test_accuracy": "nan"}, *rows[1:]])
+    nothing = {"validation_accuracy": "nan", "test_accuracy": "nan"}
+    edit_csv(run / "truth.csv", lambda rows: [*rows[:-1], {**rows[-1], **nothing}])
+    edit_audit(run, truth=(None, *AUDIT.truth[1:]))
     results = read_results(run)
     assert results.others.scores.tolist() == [ACCURACY[12]]
-    assert results.sample.truth[0] == 0
-    assert len(results.sample.truth) == NUM_AUDITED - 1
+    assert audited_points(results.audit).truth[0] == 0
     write_report(run)
     markdown = (run / "report.md").read_text(encoding="utf-8")
     assert "Counted as 0 %, as their training on the full data diverged: net-0.\n" in markdown
-    assert tables(markdown)[3][1][1:4] == ["net-13", "89.0", "n/a"]
+    assert tables(markdown)[3][1][1:5] == ["net-13", "89.0", "n/a", "n/a"]

@@ -1,5 +1,6 @@
 """The audit of a proxy: a sample scored in every way that is compared, and judged."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from atom_nas.audit.truth import Truth
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
-from atom_nas.storage import write_atomically
+from atom_nas.storage import write_json
 from atom_nas.training.fit import Outcome
 
 WIDTH = 0.2
@@ -63,7 +64,7 @@ class Auditor:
             is_truth_known=self.truth.is_known,
         )
         write_audit(self.folder / "audit.csv", audit)
-        write_atomically(self.folder / "audit.json", audit.to_json())
+        write_json(self.folder / "audit.json", json.loads(audit.to_json()))
         return audit
 
     def fit_model(self, sample: Sample) -> Callable[[Any, Sequence[Outcome]], float]:

@@ -1,28 +1,19 @@
-"""The audit: does the proxy rank candidates as full-data training does, and better than rivals?
+"""The audit of scores against a truth: does a proxy rank as full training does, and who is better?
 
-The rule by which it says yes or no is written in docs/audit.md.
+Pure numbers, without torch. The rule by which it says yes or no is written in docs/audit.md.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from atom_nas.audit.ranking import (
-    compare,
-    kendall,
-    precision_at,
-    rank_correlation,
-    rank_of_best,
-    regret,
-    reliability,
-    spearman,
-    top_fraction,
-    top_overlap,
-)
-from atom_nas.audit.verdict import decide, describe, explain_noise, suggest_measure
+from atom_nas.audit import ranking, verdict
+from atom_nas.audit.comparison import Comparison, compare, compare_all, holm
+from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
+from atom_nas.audit.record import Audit, Combined, Figures, Region, Rival, Seeds, known_or_none
+from atom_nas.audit.truth import Truth
+from atom_nas.errors import UserError
 from atom_nas.scoring.estimator import Array, Estimator
 
 TOP = 0.2
@@ -30,139 +21,198 @@ TOP = 0.2
 
 FRACTIONS, MIN_TOP = tuple(i / 10 for i in range(1, 11)), 5
 
-
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """Test accuracies of the audited candidates; a training that failed counts as 0."""
-
-    accuracies: tuple[tuple[float, ...], ...]
-    """For each of the n candidates those of its trainings, one or more."""
-    seconds: float
-    """Of a full-data training, the mean."""
-
-    @property
-    def mean(self) -> Array:
-        """Shape (n,): the mean over trainings."""
-        return np.array([np.mean(np.nan_to_num(each, nan=0.0)) for each in self.accuracies])
-
-    @property
-    def has_failed(self) -> NDArray[np.bool_]:
-        """Shape (n,): whether all trainings of the candidate failed."""
-        return np.array([bool(np.isnan(each).all()) for each in self.accuracies])
-
-    def ceiling(self, fraction: float = 1.0) -> float | None:
-        """Return the rank correlation between trainings in the best `fraction` by the mean.
-
-        It is taken over the candidates with two trainings or more, the first two of each; None
-        where there are fewer than 3.
-        """
-        chosen = top_fraction(self.mean, fraction)
-        pairs = [
-            each[:2]
-            for each, is_in in zip(self.accuracies, chosen, strict=True)
-            if is_in and len(each) > 1
-        ]
-        return reliability(np.nan_to_num(np.array(pairs).T, nan=0.0)) if len(pairs) > 2 else None
+WIDTH = 0.2
+"""The width of the interval that is planned for, where none is asked for."""
 
 
-def audit(
-    proxy: Estimator, rivals: Sequence[Estimator], truth: Truth, *, seed: int
-) -> dict[str, Any]:
-    """Return the figures of `audit.json`, less the names of data set and space."""
-    n = len(truth.accuracies)
+def audit_scores(
+    proxy: Estimator,
+    rivals: Sequence[Estimator],
+    truth: Truth,
+    *,
+    combined: Sequence[tuple[Estimator, Estimator]] = (),
+    candidates: Sequence[str] | None = None,
+    dataset: str = "",
+    space: str = "",
+    seed: int = 0,
+    width: float = WIDTH,
+    is_truth_known: bool = True,
+) -> Audit:
+    """Judge the proxy against its rivals by the truth of the same n candidates.
+
+    `combined` are the estimators that hold the proxy, each with the same but for it. The bootstrap
+    draws by `seed`. The plan reaches `width`, and trains on the full data unless `is_truth_known`
+    of any candidate. Raises UserError where numbers of candidates differ or names are not distinct.
+    """
+    n, mean = len(truth.validation), truth.mean
+    names = [str(i) for i in range(n)] if candidates is None else list(candidates)
+    parts = [part for pair in combined for part in pair]
+    _check([proxy, *rivals, *(estimator for estimator, _ in combined)], parts, names, n)
     figures = figures_of(proxy, truth, seed)
-    comparisons = {
-        rival.name: compare(proxy.scores, rival.scores, truth.mean, seed=seed) for rival in rivals
-    }
-    baselines = {
-        rival.name: {
-            **figures_of(rival, truth, seed),
-            "difference": asdict(comparisons[rival.name].difference),
-        }
-        for rival in rivals
-    }
-    costs = {rival.name: rival.cost(n) for rival in rivals}
-    decision = decide(proxy.name, figures, comparisons, costs, proxy.cost(n))
-    variants = {
-        name: compare(scores, proxy.scores, truth.mean, seed=seed)
-        for name, scores in proxy.variants.items()
-    }
-    advice = [
-        *explain_noise(figures, truth.ceiling()),
-        *suggest_measure(proxy.measure, variants),
-    ]
-    return {
-        "proxy": proxy.name,
-        "measure": proxy.measure,
-        **figures,
-        "ceiling": {"all": truth.ceiling(), "top": truth.ceiling(TOP)},
-        "variants": {
-            name: asdict(spearman(scores, truth.mean, seed=seed))
-            for name, scores in proxy.variants.items()
-        },
-        "baselines": baselines,
-        "verdict": {name: comparison.verdict for name, comparison in comparisons.items()},
-        "decision": decision["use"],
-        "sentences": [decision["sentence"], *describe(proxy.name, figures, comparisons), *advice],
-    }
+    against = compare_all(proxy.ranked, [rival.ranked for rival in rivals], mean, seed=seed)
+    judged = _judge(proxy, rivals, against, truth, seed)
+    variants = proxy.ranked_variants
+    others = compare_all(proxy.ranked, list(variants.values()), mean, seed=seed)
+    better = dict(zip(variants, map(_swapped, others), strict=True))
+    accuracy = [variants["accuracy"]] if "accuracy" in variants else []
+    tied = verdict.say_if_tied(proxy.name, [proxy.ranked, *accuracy], mean)
+    decision, sentence = verdict.decide(figures, judged, n=n, tied=tied)
+    seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
+    full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)
+    return Audit(
+        dataset=dataset,
+        space=space,
+        candidates=tuple(names),
+        truth=known_or_none(np.where(truth.has_failed, np.nan, mean)),
+        test=None if truth.test_mean is None else known_or_none(truth.test_mean),
+        full_macs=truth.macs,
+        full_seconds=truth.seconds,
+        measure=proxy.measure,
+        proxy=figures,
+        rivals=judged,
+        combined=tuple(
+            Combined(
+                figures=figures_of(estimator, truth, seed),
+                base=figures_of(base, truth, seed),
+                uplift=compare(estimator.ranked, base.ranked, mean, seed=seed),
+            )
+            for estimator, base in combined
+        ),
+        regions=regions([proxy, *rivals, *(estimator for estimator, _ in combined)], truth),
+        ceiling=ceiling,
+        ceiling_top=truth.ceiling(TOP),
+        variants={name: spearman(each, mean, seed=seed) for name, each in variants.items()},
+        seeds=seeds,
+        plan=verdict.plan(
+            figures.spearman.value,
+            n,
+            width,
+            macs=proxy.macs_per_candidate + full[0],
+            seconds=proxy.seconds_per_candidate + full[1],
+        ),
+        decision=decision,
+        sentences=(
+            sentence,
+            *verdict.say_how_it_ranks(figures, judged, n),
+            *verdict.say_what_noise_costs(seeds, ceiling),
+            *verdict.suggest_measure(proxy.measure, better),
+        ),
+    )
 
 
-def figures_of(estimator: Estimator, truth: Truth, seed: int) -> dict[str, Any]:
+def figures_of(estimator: Estimator, truth: Truth, seed: int) -> Figures:
     """Return what is measured of one estimator alone."""
-    scores, mean = estimator.scores, truth.mean
-    n = len(mean)
-    k = max(1, round(0.1 * n))
-    top = top_fraction(mean, TOP)
-    return {
-        "n": n,
-        "spearman": asdict(spearman(scores, mean, seed=seed)),
-        "kendall": asdict(kendall(scores, mean, seed=seed)),
-        "top": {"k": k, "overlap": top_overlap(scores, mean, k)},
-        "top_fraction": {
-            "fraction": TOP,
-            "n": int(top.sum()),
-            "spearman": asdict(spearman(scores[top], mean[top], seed=seed)),
-            "kendall": asdict(kendall(scores[top], mean[top], seed=seed)),
-        },
-        "regret_points": regret(scores, mean),
-        "precision_at_10": precision_at(scores, mean, 0.1),
-        "rank_of_best": rank_of_best(scores, mean),
-        "reliability": _reliability(estimator.repeats, mean),
-        "seconds": {
-            "distill": estimator.setup_seconds,
-            "proxy_per_candidate": estimator.seconds_per_candidate,
-            "full_per_candidate": truth.seconds,
-        },
-    }
+    scores, mean = estimator.ranked, truth.mean
+    k = max(1, round(0.1 * len(mean)))
+    test = truth.test_mean
+    return Figures(
+        name=estimator.name,
+        kind=estimator.kind,
+        scores=known_or_none(estimator.scores),
+        spearman=spearman(scores, mean, seed=seed),
+        spearman_top=_inside(scores, truth, seed),
+        spearman_test=None if test is None else rank_correlation(scores, test),
+        kendall=ranking.kendall(scores, mean, seed=seed),
+        top_k=k,
+        overlap=ranking.top_overlap(scores, mean, k),
+        precision=ranking.precision_at(scores, mean, 0.1),
+        rank_of_best=ranking.rank_of_best(scores, mean),
+        regret_points=ranking.regret(scores, mean),
+        setup_macs=estimator.setup_macs,
+        macs_per_candidate=estimator.macs_per_candidate,
+        cost=estimator.cost,
+        setup_seconds=estimator.setup_seconds,
+        seconds_per_candidate=estimator.seconds_per_candidate,
+        seconds=estimator.seconds,
+    )
 
 
-def _reliability(repeats: Array | None, mean: Array) -> dict[str, Any] | None:
-    """Return how far the seeds agree; None where there are fewer than two."""
-    if repeats is None or len(repeats) < 2:
-        return None
-    single = [rank_correlation(each, mean) for each in repeats]
-    return {
-        "seeds": len(repeats),
-        "between_seeds": reliability(repeats),
-        "one_seed": float(np.mean(single)),
-    }
-
-
-def by_fraction(estimators: Sequence[Estimator], truth: Truth) -> list[dict[str, Any]]:
+def regions(estimators: Sequence[Estimator], truth: Truth) -> tuple[Region, ...]:
     """Return the ceiling and each Spearman within the best 10%, 20%, ... of the truth.
 
     Fractions of fewer than 5 candidates are left out.
     """
-    rows = []
+    found = []
     for fraction in FRACTIONS:
-        top = top_fraction(truth.mean, fraction)
-        if top.sum() >= MIN_TOP:
-            found = {
-                each.name: rank_correlation(each.scores[top], truth.mean[top])
+        tops = truth.tops(fraction)
+        n = round(float(np.mean([top.is_in.sum() for top in tops])))
+        if n >= MIN_TOP:
+            rho = {
+                each.name: float(
+                    np.mean(
+                        [
+                            rank_correlation(each.ranked[top.is_in], top.accuracies[top.is_in])
+                            for top in tops
+                        ]
+                    )
+                )
                 for each in estimators
             }
             ceiling = truth.ceiling(fraction)
-            rows.append(
-                {"fraction": fraction, "n": int(top.sum()), "ceiling": ceiling, "spearman": found}
-            )
-    return rows
+            found.append(Region(fraction=fraction, n=n, ceiling=ceiling, spearman=rho))
+    return tuple(found)
+
+
+def _judge(
+    proxy: Estimator,
+    rivals: Sequence[Estimator],
+    comparisons: Sequence[Comparison],
+    truth: Truth,
+    seed: int,
+) -> tuple[Rival, ...]:
+    """Return the rivals with the proxy's comparisons, corrected over those that cost no more."""
+    fair = [rival.cost <= verdict.TOLERANCE * proxy.cost for rival in rivals]
+    trios = list(zip(rivals, comparisons, fair, strict=True))
+    corrected = holm({rival.name: each.p_worse for rival, each, is_fair in trios if is_fair})
+    return tuple(
+        Rival(
+            figures=figures_of(rival, truth, seed),
+            comparison=each,
+            is_fair=is_fair,
+            p_worse_corrected=corrected.get(rival.name),
+        )
+        for rival, each, is_fair in trios
+    )
+
+
+def _inside(scores: Array, truth: Truth, seed: int) -> Estimate:
+    """Return Spearman in the best fifth: the mean over the ways to choose it, and of the limits.
+
+    The limits of a mean are no further apart than the mean of the limits.
+    """
+    found = [
+        spearman(scores[top.is_in], top.accuracies[top.is_in], seed=seed) for top in truth.tops(TOP)
+    ]
+    value, low, high = np.mean([(each.value, each.low, each.high) for each in found], axis=0)
+    return Estimate(value=float(value), low=float(low), high=float(high))
+
+
+def _seeds(proxy: Estimator, mean: Array) -> Seeds | None:
+    repeats = proxy.ranked_repeats
+    if repeats is None or len(repeats) < 2:
+        return None
+    one = float(np.mean([rank_correlation(each, mean) for each in repeats]))
+    return Seeds(count=len(repeats), between=ranking.reliability(repeats), one=one)
+
+
+def _swapped(comparison: Comparison) -> Comparison:
+    """Return the comparison of the rival with the scores."""
+    found = comparison.difference
+    return Comparison(
+        difference=Estimate(value=-found.value, low=-found.high, high=-found.low),
+        p_better=comparison.p_worse,
+        p_worse=comparison.p_better,
+        n=comparison.n,
+    )
+
+
+def _check(
+    named: Sequence[Estimator], parts: Sequence[Estimator], names: Sequence[str], n: int
+) -> None:
+    if len(names) != n:
+        raise UserError(f"got {len(names)} names of candidates and {n} truths; give one each.")
+    for each in (*named, *parts):
+        if len(each.scores) != n:
+            raise UserError(f"{each.name} scores {len(each.scores)} of {n} candidates; score all.")
+    if twice := [name for name, count in Counter(e.name for e in named).items() if count > 1]:
+        raise UserError(f"two estimators are called {twice[0]}; give each its own name.")

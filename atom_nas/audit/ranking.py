@@ -1,4 +1,4 @@
-"""How well scores rank candidates: correlations, picks and comparisons, with 95% intervals.
+"""How well scores rank candidates: correlations with 95% intervals, and picks.
 
 Arrays are 1-D, of one length, over the same candidates: scores (higher is better) and truth (test
 accuracy as a fraction). Anything else, or a value that is not finite, is a `UserError`. A constant
@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,10 +25,10 @@ Statistic = Callable[[Index], Array]
 Fisher = Callable[[float, int], Limits]
 
 MIN_CANDIDATES = 30
-"""Under 30 candidates a correlation says little: no verdict."""
+"""Under so many candidates a correlation says little: no verdict."""
 
 NUM_RESAMPLES = 9999
-"""Of a bootstrap; a fifth of them above `MAX_BOOTSTRAP` candidates."""
+"""Of a bootstrap."""
 
 MAX_BOOTSTRAP = 1000
 """Above this many candidates the Fisher z interval is used: the jackknife of BCa is quadratic."""
@@ -44,21 +43,6 @@ class Estimate:
     high: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Spearman of the scores minus Spearman of a rival, over the same n candidates."""
-
-    difference: Estimate
-    n: int
-
-    @property
-    def verdict(self) -> Literal["better", "worse", "undecided"]:
-        """Decided when the interval leaves zero out and n is at least `MIN_CANDIDATES`."""
-        if self.n < MIN_CANDIDATES or self.difference.low <= 0 <= self.difference.high:
-            return "undecided"
-        return "better" if self.difference.low > 0 else "worse"
-
-
 def spearman(scores: ArrayLike, truth: ArrayLike, *, seed: int = 0) -> Estimate:
     """Estimate Spearman's rho (average ranks for ties).
 
@@ -66,34 +50,21 @@ def spearman(scores: ArrayLike, truth: ArrayLike, *, seed: int = 0) -> Estimate:
     `MAX_BOOTSTRAP` candidates, Fisher z with variance (1 + rho^2 / 2) / (n - 3) (Bonett and
     Wright, Psychometrika 2000). Under 3 candidates, or for a constant, it is [-1, 1].
     """
-    x, y = _checked(scores, truth)
+    x, y = checked(scores, truth)
     value = float(_rank_correlation(x, y))
     return _estimate(value, x, y, lambda i: _rank_correlation(x[i], y[i]), _spearman_fisher, seed)
 
 
 def rank_correlation(scores: ArrayLike, truth: ArrayLike) -> float:
     """Return the value of `spearman`, without an interval and at once."""
-    return float(_rank_correlation(*_checked(scores, truth)))
+    return float(_rank_correlation(*checked(scores, truth)))
 
 
 def kendall(scores: ArrayLike, truth: ArrayLike, *, seed: int = 0) -> Estimate:
     """Estimate Kendall's tau-b, its interval as in `spearman` with variance 0.437 / (n - 4)."""
-    x, y = _checked(scores, truth)
+    x, y = checked(scores, truth)
     value = 0.0 if _ranks_nothing(x, y) else float(stats.kendalltau(x, y).statistic)
     return _estimate(value, x, y, lambda i: _tau_b(i, x, y), _kendall_fisher, seed)
-
-
-def compare(scores: ArrayLike, rival: ArrayLike, truth: ArrayLike, *, seed: int = 0) -> Comparison:
-    """Compare two scores by the percentile interval of a bootstrap paired over candidates."""
-    x, other, y = _checked(scores, rival, truth)
-
-    def difference(drawn: Index) -> Array:
-        chosen = y[drawn]
-        return _rank_correlation(x[drawn], chosen) - _rank_correlation(other[drawn], chosen)
-
-    n, value = len(y), float(difference(np.arange(len(y))))
-    low, high = (-2.0, 2.0) if n < 3 else _bootstrap(difference, n, "percentile", seed)
-    return Comparison(difference=_around(value, low, high), n=n)
 
 
 def top_overlap(scores: ArrayLike, truth: ArrayLike, k: int) -> float:
@@ -101,7 +72,7 @@ def top_overlap(scores: ArrayLike, truth: ArrayLike, k: int) -> float:
 
     Ties at the score's k-th place are the expectation over their random order.
     """
-    x, y = _checked(scores, truth)
+    x, y = checked(scores, truth)
     above, tied = x > _kth_best(x, k), x == _kth_best(x, k)
     chosen = above + tied * ((k - above.sum()) / tied.sum())
     return float(chosen[y >= _kth_best(y, k)].sum() / k)
@@ -114,13 +85,13 @@ def precision_at(scores: ArrayLike, truth: ArrayLike, fraction: float = 0.1) -> 
 
 def top_fraction(truth: ArrayLike, fraction: float) -> NDArray[np.bool_]:
     """Return the mask (n,) of the best fraction by truth, rounded up; ties at its end included."""
-    (y,) = _checked(truth)
+    (y,) = checked(truth)
     return y >= _kth_best(y, _count(fraction, len(y)))
 
 
 def regret(scores: ArrayLike, truth: ArrayLike) -> float:
     """Return 100 (max truth - truth of the highest score), in points; tied picks are averaged."""
-    x, y = _checked(scores, truth)
+    x, y = checked(scores, truth)
     return float(100 * (_kth_best(y, 1) - y[x == x.max()].mean()))
 
 
@@ -129,20 +100,20 @@ def rank_of_best(scores: ArrayLike, truth: ArrayLike) -> int:
 
     It is the 1-based rank of the truth's best; candidates tied with it in score come before it.
     """
-    x, y = _checked(scores, truth)
+    x, y = checked(scores, truth)
     best = y == _kth_best(y, 1)
     return 1 + int(np.count_nonzero(x[~best] >= x[best].max()))
 
 
 def rank_average(*scores: ArrayLike) -> Array:
     """Return the mean rank (n,) of each candidate over several scores, higher is better."""
-    mean: Array = np.mean([stats.rankdata(each) for each in _checked(*scores)], axis=0)
+    mean: Array = np.mean([stats.rankdata(each) for each in checked(*scores)], axis=0)
     return mean
 
 
 def reliability(score_matrix: ArrayLike) -> float:
     """Return the mean pairwise Spearman between the rows of (num_seeds, n), 2 rows or more."""
-    rows = _checked(*np.atleast_2d(np.asarray(score_matrix, dtype=float)))
+    rows = checked(*np.atleast_2d(np.asarray(score_matrix, dtype=float)))
     if len(rows) < 2:
         raise UserError("got the scores of 1 seed; reliability needs 2 or more: add a seed.")
     return float(np.mean([_rank_correlation(a, b) for a, b in combinations(rows, 2)]))
@@ -168,14 +139,15 @@ def _kth_best(values: Array, k: int) -> float:
     return float(np.sort(values)[-k])
 
 
-def _checked(*arrays: ArrayLike) -> tuple[Array, ...]:
-    checked = tuple(np.asarray(array, dtype=float) for array in arrays)
-    if any(array.shape != (checked[0].size,) for array in checked):
-        raise UserError(f"got shapes {[a.shape for a in checked]}; give 1-D arrays of one length.")
-    bad = np.flatnonzero(~np.isfinite(np.stack(checked)).all(axis=0)).tolist()
+def checked(*arrays: ArrayLike) -> tuple[Array, ...]:
+    """Return the arrays as floats; UserError unless they are 1-D, of one length and finite."""
+    found = tuple(np.asarray(array, dtype=float) for array in arrays)
+    if any(array.shape != (found[0].size,) for array in found):
+        raise UserError(f"got shapes {[a.shape for a in found]}; give 1-D arrays of one length.")
+    bad = np.flatnonzero(~np.isfinite(np.stack(found)).all(axis=0)).tolist()
     if bad:
         raise UserError(f"got {len(bad)} that are not finite, at {bad[:5]}; leave such ones out.")
-    return checked
+    return found
 
 
 def _ranks_nothing(*arrays: Array) -> bool:
@@ -186,7 +158,7 @@ def _rank_correlation(x: Array, y: Array) -> Array:
     """Spearman over the last axis, 0 where either side is constant."""
     middle = (x.shape[-1] + 1) / 2
     a, b = stats.rankdata(x, axis=-1) - middle, stats.rankdata(y, axis=-1) - middle
-    return _ratio((a * b).sum(-1), (a * a).sum(-1), (b * b).sum(-1))
+    return ratio((a * b).sum(-1), (a * a).sum(-1), (b * b).sum(-1))
 
 
 def _tau_b(drawn: Index, x: Array, y: Array) -> Array:
@@ -197,10 +169,11 @@ def _tau_b(drawn: Index, x: Array, y: Array) -> Array:
     signs_x, signs_y = (np.sign(np.subtract.outer(array, array)) for array in (x, y))
     pairs = (signs_x * signs_y, np.abs(signs_x), np.abs(signs_y))
     product, square_x, square_y = (((counts @ pair) * counts).sum(-1) for pair in pairs)
-    return _ratio(product, square_x, square_y).reshape(drawn.shape[:-1])
+    return ratio(product, square_x, square_y).reshape(drawn.shape[:-1])
 
 
-def _ratio(product: Array, square_x: Array, square_y: Array) -> Array:
+def ratio(product: Array, square_x: Array, square_y: Array) -> Array:
+    """Return the correlation, 0 where a side has no spread."""
     scale = np.sqrt(square_x * square_y)
     return np.clip(product / np.where(scale > 0, scale, 1), -1, 1)
 
@@ -211,27 +184,28 @@ def _estimate(
     """By the bootstrap, or by Fisher z where that is too dear, NaN or without width."""
     n = len(x)
     if n < 3 or _ranks_nothing(x, y):
-        return _around(value, -1.0, 1.0)
-    low, high = _bootstrap(resampled, n, "BCa", seed) if n <= MAX_BOOTSTRAP else (0.0, 0.0)
+        return around(value, -1.0, 1.0)
+    low, high = _bootstrap(resampled, n, seed) if n <= MAX_BOOTSTRAP else (0.0, 0.0)
     if not low < high:
         low, high = fisher(value, n)
-    return _around(value, low, high)
+    return around(value, low, high)
 
 
-def _around(value: float, low: float, high: float) -> Estimate:
+def around(value: float, low: float, high: float) -> Estimate:
+    """Return the estimate, its interval widened where that leaves out the value."""
     return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 
-def _bootstrap(resampled: Statistic, n: int, method: str, seed: int) -> Limits:
-    """Limits of a statistic of drawn candidates (..., n), which keeps its arrays paired."""
+def _bootstrap(resampled: Statistic, n: int, seed: int) -> Limits:
+    """BCa limits of a statistic of drawn candidates (..., n), which keeps its arrays paired."""
     degenerate = warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning)
     with degenerate, np.errstate(all="ignore"):
         interval = stats.bootstrap(
             (np.arange(n),),
             lambda drawn, axis: resampled(drawn),
             vectorized=True,
-            method=method,
-            n_resamples=NUM_RESAMPLES if n <= MAX_BOOTSTRAP else NUM_RESAMPLES // 5,
+            method="BCa",
+            n_resamples=NUM_RESAMPLES,
             batch=max(1, 10**6 // n),
             rng=np.random.default_rng(seed),
         ).confidence_interval

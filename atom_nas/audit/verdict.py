@@ -4,70 +4,83 @@ The rules are those of docs/audit.md.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
 
-from atom_nas.audit.ranking import MIN_CANDIDATES, Comparison, candidates_needed
+import numpy as np
+
+from atom_nas.audit.comparison import Comparison
+from atom_nas.audit.ranking import MIN_CANDIDATES, Estimate, candidates_needed
+from atom_nas.audit.record import Figures, Plan, Rival, Seeds, Use
+from atom_nas.audit.truth import Ceiling
+from atom_nas.scoring.estimator import Array
+
+TOLERANCE = 1.1
+"""A rival costs no more than the proxy up to so many times its multiply-adds."""
+
+LEVEL = 0.05
+"""In no more than this share of audits is a proxy refused that no fair rival ranks better than."""
 
 
-class Decision(TypedDict):
-    """Whether to search on the proxy (yes, no or undecided), and the sentence that says why."""
-
-    use: str
-    sentence: str
-
-
-def decide(
-    name: str,
-    figures: Mapping[str, Any],
-    comparisons: Mapping[str, Comparison],
-    costs: Mapping[str, float],
-    own_cost: float,
-) -> Decision:
-    """Apply the rule to the proxy `name`; `comparisons` and `costs` (seconds) are its rivals'."""
-    n, rho = figures["n"], figures["spearman"]
+def decide(proxy: Figures, rivals: Sequence[Rival], *, n: int, tied: str = "") -> tuple[Use, str]:
+    """Apply the rule to the proxy, and say why; `tied` says whose values are mostly equal."""
+    name = proxy.name
+    if tied:
+        return "undecided", tied
     if n < MIN_CANDIDATES:
-        return Decision(
-            use="undecided",
-            sentence=f"Too few candidates to decide ({n}; the rule wants {MIN_CANDIDATES}).",
-        )
-    fair = [rival for rival in comparisons if costs[rival] <= own_cost]
-    better = [rival for rival in fair if comparisons[rival].verdict == "worse"]
-    if better:
-        best = min(better, key=lambda rival: comparisons[rival].difference.value)
-        return Decision(
-            use="no",
-            sentence=f"Do not use {name} here: {best} ranks better and costs less or the same.",
-        )
-    if rho["low"] <= 0:
-        return Decision(
-            use="no",
-            sentence=f"Do not use {name} here: it is not shown to rank better than chance.",
-        )
-    undecided = [rival for rival in fair if comparisons[rival].verdict == "undecided"]
-    if undecided:
-        cheapest = min(undecided, key=lambda rival: costs[rival])
+        return "undecided", f"Too few candidates to decide ({n}; the rule wants {MIN_CANDIDATES})."
+    fair = [rival for rival in rivals if rival.is_fair]
+    if better := [rival for rival in fair if is_refused_for(rival)]:
+        best = min(better, key=lambda rival: rival.comparison.difference.value)
+        return "no", f"Do not use {name} here: {best.figures.name} ranks better and costs no more."
+    if proxy.spearman.low <= 0:
+        return "no", f"Do not use {name} here: it is not shown to rank better than chance."
+    if left := [rival.figures for rival in fair if rival.comparison.verdict != "better"]:
+        cheapest = min(left, key=lambda rival: rival.cost).name
         hint = (
-            ", which costs less"
-            if len(undecided) == 1
-            else f"; of these {cheapest} costs the least"
+            f"; of these {cheapest} costs the least" if len(left) > 1 else ", which costs no more"
         )
-        return Decision(
-            use="undecided",
-            sentence=f"{name} ranks better than chance, but is not shown to rank better than "
-            f"{_listed(undecided)}{hint}.",
+        return "undecided", (
+            f"{name} ranks better than chance, but is not shown to rank better than "
+            f"{_listed([rival.name for rival in left])}{hint}."
         )
-    return Decision(
-        use="yes", sentence=f"Use {name}: it ranks better than every rival that costs no more."
-    )
+    return "yes", f"Use {name}: it ranks better than every rival that costs no more."
 
 
-def describe(
-    name: str, figures: Mapping[str, Any], comparisons: Mapping[str, Comparison]
-) -> list[str]:
+def is_refused_for(rival: Rival) -> bool:
+    """Return whether the proxy ranks worse than this fair rival, however many there are."""
+    corrected = rival.p_worse_corrected
+    return corrected is not None and corrected <= LEVEL and rival.comparison.verdict == "worse"
+
+
+def say_if_tied(proxy: str, scores: Iterable[Array], truth: Array) -> str:
+    """Say whose values are one and the same for more than half of the candidates, or nothing.
+
+    `scores` are those of the proxy, one a measure, each (n,), and the truth is (n,).
+    """
+    n = len(truth)
+    if (most := max(map(_most_common, scores))) > n / 2:
+        return (
+            f"{most} of {n} candidates score the same on {proxy}, as where a training teaches "
+            "nothing: lengthen it (--proxy-steps) or take more images a class."
+        )
+    if (most := _most_common(truth)) > n / 2:
+        return (
+            f"{most} of {n} candidates have the same full-data accuracy, so there is little to "
+            "rank: lengthen the training on the full data (--full-steps)."
+        )
+    return ""
+
+
+def _most_common(values: Array) -> int:
+    """Return how many candidates share the commonest value; 0 where there are fewer than 3."""
+    return int(np.unique(values, return_counts=True)[1].max()) if len(values) > 2 else 0
+
+
+def say_how_it_ranks(proxy: Figures, rivals: Sequence[Rival], n: int) -> list[str]:
     """Say how the proxy ranks, and how it compares with its rivals, one sentence a verdict."""
+    name = proxy.name
     sentences = [
-        f"{name} ranks {figures['n']} candidates with Spearman {_interval(figures['spearman'])} "
+        f"{name} ranks {n} candidates with Spearman {_interval(proxy.spearman)} "
         "against full-data training."
     ]
     for verdict, words in (
@@ -75,14 +88,14 @@ def describe(
         ("worse", f"{name} ranks worse than"),
         ("undecided", f"Undecided whether {name} ranks better than"),
     ):
-        rivals = [
-            f"{rival} ({_interval(vars(comparison.difference), sign='+')})"
-            for rival, comparison in comparisons.items()
-            if comparison.verdict == verdict
+        found = [
+            f"{rival.figures.name} ({_interval(rival.comparison.difference, sign='+')})"
+            for rival in rivals
+            if rival.comparison.verdict == verdict
         ]
-        if rivals:
-            sentences.append(f"{words} {', '.join(rivals)}.")
-    if figures["n"] < MIN_CANDIDATES:
+        if found:
+            sentences.append(f"{words} {', '.join(found)}.")
+    if n < MIN_CANDIDATES:
         sentences.append(f"Under {MIN_CANDIDATES} candidates a correlation says little.")
     return sentences
 
@@ -100,22 +113,21 @@ def with_seeds(one_seed: float, between_seeds: float, seeds: float) -> float:
     return max(-1.0, min(1.0, one_seed * math.sqrt(gain)))
 
 
-def explain_noise(figures: Mapping[str, Any], ceiling: float | None) -> list[str]:
+def say_what_noise_costs(seeds: Seeds | None, ceiling: Ceiling) -> list[str]:
     """Say whether more seeds or a better set would help most; nothing where seeds are too few."""
-    found = figures["reliability"]
-    if not found:
+    if seeds is None:
         return []
-    rho, between = found["one_seed"], found["between_seeds"]
-    most = with_seeds(rho, between, math.inf)
-    more = 2 * found["seeds"]
-    now, then = with_seeds(rho, between, found["seeds"]), with_seeds(rho, between, more)
-    limit = ceiling if ceiling is not None else 1.0
+    more = 2 * seeds.count
+    now, then, most = (
+        with_seeds(seeds.one, seeds.between, count) for count in (seeds.count, more, math.inf)
+    )
+    limit = ceiling.value if ceiling.value is not None else 1.0
     is_noise = most - now >= limit - most
     advice = "more seeds would help most" if is_noise else "a better set would help most"
     return [
-        f"One seed correlates with the truth by {rho:.2f} and with another seed by {between:.2f}: "
-        f"with {more} seeds instead of {found['seeds']} expect about {then:.2f}, with any number "
-        f"at most {most:.2f}; {advice}."
+        f"One seed correlates with the truth by {seeds.one:.2f} and with another seed by "
+        f"{seeds.between:.2f}: with {more} seeds instead of {seeds.count} expect about "
+        f"{then:.2f}, with any number at most {most:.2f}; {advice}."
     ]
 
 
@@ -128,30 +140,23 @@ def suggest_measure(measure: str, others: Mapping[str, Comparison]) -> list[str]
     if not better:
         return []
     best = max(better, key=lambda name: better[name].difference.value)
-    gain = _interval(vars(better[best].difference), sign="+")
+    gain = _interval(better[best].difference, sign="+")
     return [
         f"By {best} the same trainings rank better than by {measure} ({gain}), at no cost: "
         f"--objective {best}."
     ]
 
 
-def plan(figures: Mapping[str, Any], width: float, *, is_truth_known: bool) -> dict[str, Any]:
-    """Return how many more audited candidates narrow the interval of Spearman below `width`.
-
-    With them their cost in seconds, on the proxy and, unless a table knows it, on the full data.
-    """
-    rho, seconds = figures["spearman"]["value"], figures["seconds"]
-    more = max(0, candidates_needed(rho, width) - figures["n"])
-    each = seconds["proxy_per_candidate"]
-    if not is_truth_known:
-        each += seconds["full_per_candidate"]
-    return {"width": width, "more_candidates": more, "seconds": more * each}
+def plan(rho: float, n: int, width: float, *, macs: float, seconds: float) -> Plan:
+    """Return how many more candidates, each at this cost, narrow the interval to `width`."""
+    more = max(0, candidates_needed(rho, width) - n)
+    return Plan(width=width, more_candidates=more, macs=more * macs, seconds=more * seconds)
 
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _interval(estimate: Mapping[str, float], sign: str = "") -> str:
-    value, low, high = (f"{estimate[key]:{sign}.2f}" for key in ("value", "low", "high"))
+def _interval(found: Estimate, sign: str = "") -> str:
+    value, low, high = (f"{each:{sign}.2f}" for each in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]"

@@ -12,18 +12,27 @@ from scipy.stats import rankdata
 
 from atom_nas.audit.figures import MIN_TOP, TOP
 from atom_nas.audit.ranking import top_fraction
+from atom_nas.audit.record import Audit
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
-from atom_nas.report.results import Array, Results
+from atom_nas.report.results import NO_POINTS, Array, Points, Results, audited_points
 from atom_nas.report.wording import BEST, RHO, decimal, measured, shorten
 
 POINT: dict[str, Any] = {"s": 26, "linewidths": 0.9, "clip_on": False}
 
 
-def proxy_vs_truth(results: Results) -> Figure:
-    """Draw proxy score against full-data test accuracy in percent."""
+def proxy_vs_truth(results: Results) -> Figure | None:
+    """Draw proxy score against full-data accuracy in percent; None without an audit."""
+    return score_against_truth(results.audit, results.others) if results.audit else None
+
+
+def score_against_truth(audit: Audit, others: Points = NO_POINTS) -> Figure:
+    """Draw the score of the audited proxy against full-data accuracy in percent.
+
+    `others` are candidates that were not drawn uniformly.
+    """
     figure, (axes,) = new_figure(5.6, 4.3)
-    sample, others = results.sample, results.others
-    words, unit, scale = measured(results.audit.measure)
+    sample = audited_points(audit)
+    words, unit, scale = measured(audit.measure)
     if others.scores.size:
         axes.scatter(
             scale * others.scores,
@@ -33,7 +42,7 @@ def proxy_vs_truth(results: Results) -> Figure:
             label="picked by the optimiser, not audited",
             **POINT,
         )
-    _shade_best(axes, results)
+    _shade_best(axes, audit, sample.truth)
     _audited(axes, scale * sample.scores, 100 * sample.truth)
     scores = np.concatenate([sample.scores, others.scores])
     truth = np.concatenate([sample.truth, others.truth])
@@ -41,30 +50,32 @@ def proxy_vs_truth(results: Results) -> Figure:
     if not scores.size:
         axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(True)
-    axes.set_title(_correlation(results))
-    axes.set_xlabel(f"{words}, trained on {shorten(results.audit.proxy, NAME_WIDTH)}{unit}")
-    axes.set_ylabel("Test accuracy, trained on full data (%)")
+    axes.set_title(_correlation(audit))
+    axes.set_xlabel(f"{words}, trained on {shorten(audit.proxy.name, NAME_WIDTH)}{unit}")
+    axes.set_ylabel("Validation accuracy, trained on full data (%)")
     legend_below(figure, axes)
     return figure
 
 
-def ranks(results: Results) -> Figure:
+def ranks(results: Results) -> Figure | None:
     """Draw the same audited candidates as ranks, 1 = best, at the upper right."""
+    if not (audit := results.audit):
+        return None
     figure, (axes,) = new_figure(5.0, 5.2)
-    by_proxy, by_truth = rankdata(-results.sample.scores), rankdata(-results.sample.truth)
-    n, proxy = len(by_proxy), results.audit.estimators[0]
-    if np.isfinite(proxy.overlap):
-        axes.add_patch(
-            Rectangle(
-                (0.5, 0.5),
-                min(proxy.top_k, n),
-                min(proxy.top_k, n),
-                color=ACCENT,
-                alpha=0.1,
-                linewidth=0,
-                label=f"top {proxy.top_k:.0f} by both, overlap {decimal(100 * proxy.overlap, 0)} %",
-            )
+    sample, proxy = audited_points(audit), audit.proxy
+    by_proxy, by_truth = rankdata(-sample.scores), rankdata(-sample.truth)
+    n = len(by_proxy)
+    axes.add_patch(
+        Rectangle(
+            (0.5, 0.5),
+            min(proxy.top_k, n),
+            min(proxy.top_k, n),
+            color=ACCENT,
+            alpha=0.1,
+            linewidth=0,
+            label=f"top {proxy.top_k} by both, overlap {decimal(100 * proxy.overlap, 0)} %",
         )
+    )
     axes.plot([0.5, n + 0.5], [0.5, n + 0.5], color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
     _audited(axes, by_proxy, by_truth)
     _ring(axes, by_proxy, by_truth, by_proxy == by_proxy.min(initial=n))
@@ -73,17 +84,16 @@ def ranks(results: Results) -> Figure:
         axis.set_major_locator(
             MaxNLocator(integer=True, steps=[1, 2, 5, 10], nbins=6, min_n_ticks=1)
         )
-    axes.set_title(_correlation(results))
-    axes.set_xlabel(f"Rank by {shorten(results.audit.proxy, NAME_WIDTH)} (1 = best)")
+    axes.set_title(_correlation(audit))
+    axes.set_xlabel(f"Rank by {shorten(proxy.name, NAME_WIDTH)} (1 = best)")
     axes.set_ylabel("Rank by full data (1 = best)")
     legend_below(figure, axes)
     return figure
 
 
-def _shade_best(axes: Axes, results: Results) -> None:
+def _shade_best(axes: Axes, audit: Audit, truth: Array) -> None:
     """Shade the accuracies of the best by truth, and write the Spearman inside to the legend."""
-    rho, truth = results.audit.estimators[0].spearman_top.value, results.sample.truth
-    if not (np.isfinite(rho) and truth.size):
+    if not truth.size:
         return
     best = truth[top_fraction(truth, TOP)]
     if best.size >= MIN_TOP:
@@ -96,7 +106,8 @@ def _shade_best(axes: Axes, results: Results) -> None:
                 color=ACCENT,
                 alpha=0.1,
                 linewidth=0,
-                label=f"{BEST} by full data, {RHO} = {decimal(rho)} inside",
+                label=f"{BEST} by full data, {RHO} = {decimal(audit.proxy.spearman_top.value)} "
+                "inside",
             )
         )
 
@@ -118,9 +129,7 @@ def _ring(axes: Axes, x: Array, y: Array, is_best: NDArray[np.bool_]) -> None:
     )
 
 
-def _correlation(results: Results) -> str:
-    rho, n = results.audit.estimators[0].spearman, results.audit.n
-    if not np.isfinite(rho.value):
-        return f"Spearman's {RHO} is not defined, n = {n}"
-    ends = f", 95% interval {decimal(rho.low)} to {decimal(rho.high)}"
-    return f"{RHO} = {decimal(rho.value)}{ends if np.isfinite(rho.low) else ''}, n = {n}"
+def _correlation(audit: Audit) -> str:
+    rho = audit.proxy.spearman
+    ends = f"95% interval {decimal(rho.low)} to {decimal(rho.high)}"
+    return f"{RHO} = {decimal(rho.value)}, {ends}, n = {audit.n}"

@@ -63,7 +63,7 @@ def draw_all(results: Results) -> list[Plate]:
         (
             cost_vs_correlation,
             "Correlation against cost",
-            "Up is better, left is cheaper. A proxy is worth its seconds when it stands above "
+            "Up is better, left is cheaper. A proxy is worth its cost when it stands above "
             "everything to its left; overlapping bars do not decide that, the table does. "
             "Small points without a name are other scores of the table.",
         ),

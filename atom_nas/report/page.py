@@ -10,10 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from atom_nas.audit.verdict import LEVEL, TOLERANCE
 from atom_nas.report import wording
 from atom_nas.report.figures import Plate, draw_all
 from atom_nas.report.remarks import remarks
 from atom_nas.report.results import Results, Trial, read_results
+from atom_nas.scoring.estimator import SHARED_OVER
 from atom_nas.storage import write_atomically
 
 NUM_BEST = 10
@@ -41,10 +43,18 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         (trial for trial in results.trials if math.isfinite(trial.objective)),
         key=lambda trial: -trial.objective,
     )
+    audit = results.audit
+    failed = zip(audit.candidates, audit.truth, strict=True) if audit else ()
     return {
-        "audit": results.audit,
+        "audit": audit,
+        "proxy": results.proxy,
+        "dataset": results.dataset,
+        "space": results.space,
         "best_share": wording.BEST,
-        "remarks": remarks(results.audit),
+        "remarks": remarks(audit) if audit else [],
+        "level": f"{100 * LEVEL:.0f} %",
+        "tolerance": f"{100 * (TOLERANCE - 1):.0f} %",
+        "shared_over": SHARED_OVER,
         "settings": results.settings,
         "exports": results.exports,
         "plates": plates,
@@ -54,8 +64,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
         "failed": [trial for trial in results.trials if not trial.is_complete],
-        "diverged": results.diverged,
-        "nan": math.nan,
+        "diverged": [name for name, accuracy in failed if accuracy is None],
     }
 
 
@@ -83,6 +92,7 @@ def _render(
         "percent": wording.percent,
         "plain": wording.plain,
         "quantity": wording.quantity,
+        "share": wording.share,
         "top_found": wording.top_found,
     }
     return environment.get_template(template).render(content)

@@ -35,8 +35,9 @@ def proxy_images(results: Results) -> Figure | None:
 
 def _shown_previews(results: Results) -> Iterator[Preview]:
     """Yield the preview of the proxy, then that of the random baseline of the audit, if found."""
-    names = [estimator.name for estimator in results.audit.estimators]
-    for name in (names[0], *(rival for rival in names[1:] if rival.startswith("random_"))):
+    rivals = results.audit.rivals if results.audit else ()
+    random = [rival.figures.name for rival in rivals if rival.figures.kind == "random"]
+    for name in (results.proxy, *random):
         found = [p for p in results.previews if p.name == name]
         yield from found[:1]
 

@@ -42,7 +42,7 @@ def search_history(results: Results) -> Figure | None:
     axes.xaxis.set_major_locator(
         MaxNLocator(integer=True, steps=[1, 2, 5, 10], nbins=8, min_n_ticks=1)
     )
-    proxy = shorten(results.audit.proxy, NAME_WIDTH)
+    proxy = shorten(results.proxy, NAME_WIDTH)
     if np.isfinite(best).any():
         found = f"{decimal(np.nanmax(best), 1)} %" if scale == 100 else decimal(np.nanmax(best), 3)
         axes.set_title(f"Best of {number.size} trials on {proxy}: {found}")

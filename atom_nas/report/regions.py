@@ -1,19 +1,19 @@
 """Correlation inside the best candidates: a search has to tell these apart, not all of them."""
 
-import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from atom_nas.report.audited import Audit
+from atom_nas.audit.record import Audit, Figures
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.results import Array, Results
 from atom_nas.report.wording import RHO, decimal, shorten
 
-DASHES = {"num_params": (0, (1, 1)), "free_average": (0, (5, 1, 1, 1))}
-"""Of the lines that the proxy has to beat at no cost; the others are drawn whole."""
+DASHES = {"size": (0, (1, 1)), "rank_average": (0, (5, 1, 1, 1))}
+"""Of the lines that the proxy has to beat at no cost, by kind; the others are drawn whole."""
 
 GAP = 0.06
 """The least distance between two names, as a share of the height of the axes."""
@@ -21,37 +21,39 @@ GAP = 0.06
 
 def correlation_vs_fraction(results: Results) -> Figure | None:
     """Draw Spearman inside the best 10 %, 20 %, ... by truth; None with fewer than two of them."""
-    audit = results.audit
-    rows = audit.regions
-    if len(rows) < 2 or not (names := _shown(audit)):
+    if not (audit := results.audit) or len(audit.regions) < 2:
         return None
+    rows, shown = audit.regions, _shown(audit)
     figure, (axes,) = new_figure(5.6, 4.1)
     share = 100 * np.array([row.fraction for row in rows])
-    ceiling = np.array([row.ceiling for row in rows])
-    lines = {name: np.array([row.spearman.get(name, math.nan) for row in rows]) for name in names}
-    colours = {name: _colour(name, audit.proxy) for name in lines}
-    for name, rho in lines.items():
+    ceiling = np.array([row.ceiling.value for row in rows], dtype=float)
+    lines = {each.name: np.array([row.spearman[each.name] for row in rows]) for each in shown}
+    colours = {each.name: GREY for each in shown}
+    colours |= {both.figures.name: INK for both in audit.combined} | {audit.proxy.name: ACCENT}
+    for each in shown:
+        is_proxy = each == audit.proxy
         axes.plot(
             share,
-            rho,
-            color=colours[name],
+            lines[each.name],
+            color=colours[each.name],
             linewidth=1.6,
-            linestyle=DASHES.get(name, "solid"),
+            linestyle="solid" if colours[each.name] != GREY else DASHES.get(each.kind, "solid"),
             marker="o",
             markersize=4,
-            zorder=3 if name == audit.proxy else 2,
+            zorder=3 if is_proxy else 2,
         )
     if np.isfinite(ceiling).any():
-        label = "ceiling: full data against itself"
-        axes.plot(share, ceiling, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label=label)
+        label = "ceiling: what a perfect score is expected to reach"
+        style: dict[str, Any] = {"linestyle": (0, (4, 3)), "marker": "_"}
+        axes.plot(share, ceiling, color=GREY, linewidth=1.2, label=label, **style)
     lowest = np.nanmin([0.0, *ceiling, *np.concatenate([*lines.values()])])
     axes.margins(x=0.03)
     axes.set_ylim(lowest - 0.05, 1.02)
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.set_xticks(share, [f"{value:.0f}" for value in share])
     axes.grid(True, axis="y")
-    proxy = shorten(audit.proxy, NAME_WIDTH)
-    found = decimal(rows[0].spearman.get(audit.proxy, math.nan))
+    proxy = shorten(audit.proxy.name, NAME_WIDTH)
+    found = decimal(rows[0].spearman[audit.proxy.name])
     axes.set_title(f"{proxy} in the best {share[0]:.0f} %: {RHO} = {found}, n = {rows[0].n}")
     axes.set_xlabel("Best candidates by full data (%)")
     axes.set_ylabel(f"Spearman's {RHO} inside")
@@ -60,22 +62,16 @@ def correlation_vs_fraction(results: Results) -> Figure | None:
     return figure
 
 
-def _shown(audit: Audit) -> list[str]:
-    """Return the proxy, random images, two scores that are free and the better combination."""
-    found = {name: rho for name, rho in audit.regions[-1].spearman.items() if math.isfinite(rho)}
-    combined = [name for name in found if name.startswith("combined_")]
-    best = max(combined, key=lambda name: found[name], default=None)
-    return [
-        name
-        for name in found
-        if name in (audit.proxy, "num_params", "free_average", best) or name.startswith("random_")
+def _shown(audit: Audit) -> list[Figures]:
+    """Return the proxy, random images, a size, a rank average and the better combination."""
+    rivals = [rival.figures for rival in audit.rivals]
+    firsts = [
+        next((each for each in rivals if each.kind == kind), None)
+        for kind in ("random", "size", "rank_average")
     ]
-
-
-def _colour(name: str, proxy: str) -> str:
-    if name == proxy:
-        return ACCENT
-    return INK if name.startswith("combined_") else GREY
+    combined = [both.figures for both in audit.combined]
+    best = max(combined, key=lambda each: each.spearman.value, default=None)
+    return [each for each in (audit.proxy, *firsts, best) if each is not None]
 
 
 def _write_names(

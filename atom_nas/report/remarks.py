@@ -1,10 +1,9 @@
 """What else the audit found, in words: each sentence only where its figures are known."""
 
-import math
 from collections.abc import Iterator
 
-from atom_nas.report.audited import Audit
-from atom_nas.report.wording import BEST, MEASURES, decimal, duration, interval
+from atom_nas.audit.record import Audit
+from atom_nas.report.wording import BEST, MEASURES, decimal, duration, interval, quantity
 
 
 def remarks(audit: Audit) -> list[str]:
@@ -13,38 +12,44 @@ def remarks(audit: Audit) -> list[str]:
 
 
 def _ceiling(audit: Audit) -> Iterator[str]:
-    if math.isfinite(audit.ceiling):
-        top = f", and by {decimal(audit.ceiling_top)} inside the {BEST}"
-        yield (
-            f"Two trainings on the full data agree by {decimal(audit.ceiling)}"
-            f"{top if math.isfinite(audit.ceiling_top) else ''}: "
-            "a score that reaches this ranks as well as a full training."
-        )
+    whole, top = audit.ceiling, audit.ceiling_top
+    if whole.value is None or whole.agreement is None:
+        yield f"No ceiling is known: {whole.reason}."
+        return
+    mean = f", the mean of {whole.trainings:.2g} trainings" if whole.trainings > 1 else ""
+    yield (
+        f"Two trainings on the full data agree by {decimal(whole.agreement)}, so a perfect score "
+        f"is expected to reach Spearman {decimal(whole.value)} with the truth{mean}: its ceiling."
+    )
+    if top.value is None:
+        yield f"Inside the {BEST} none is known: {top.reason}."
+    else:
+        yield f"Inside the {BEST} it is {decimal(top.value)}."
 
 
 def _seeds(audit: Audit) -> Iterator[str]:
-    if (seeds := audit.seeds) and math.isfinite(seeds.between + seeds.one):
+    if seeds := audit.seeds:
         yield (
-            f"The score of {audit.proxy} is the mean of {seeds.count} seeds, which agree by "
+            f"The score of {audit.proxy.name} is the mean of {seeds.count} seeds, which agree by "
             f"{decimal(seeds.between)}; one alone has Spearman {decimal(seeds.one)}."
         )
 
 
 def _variants(audit: Audit) -> Iterator[str]:
-    found = {audit.measure: audit.estimators[0].spearman, **audit.variants}
-    known = {name: rho for name, rho in found.items() if math.isfinite(rho.value)}
-    if len(known) > 1:
-        best, *others = sorted(known, key=lambda name: -known[name].value)
-        against = (f"{interval(known[name])} for {MEASURES.get(name, name)}" for name in others)
+    if audit.variants:
+        found = {audit.measure: audit.proxy.spearman, **audit.variants}
+        best, *others = sorted(found, key=lambda name: -found[name].value)
+        against = (f"{interval(found[name])} for {MEASURES.get(name, name)}" for name in others)
         yield (
-            f"Of the scores from the trainings on {audit.proxy}, {MEASURES.get(best, best)} ranks "
-            f"best, {interval(known[best])}, against {', '.join(against)}."
+            f"Of the scores from the trainings on {audit.proxy.name}, {MEASURES.get(best, best)} "
+            f"ranks best, {interval(found[best])}, against {', '.join(against)}."
         )
 
 
 def _plan(audit: Audit) -> Iterator[str]:
-    if (plan := audit.plan) and plan.more_candidates > 0 and math.isfinite(plan.seconds):
+    if (plan := audit.plan).more_candidates:
+        macs = f" and {quantity(plan.macs)} MACs" if plan.macs else ""
         yield (
-            f"{plan.more_candidates:.0f} more candidates, about {duration(plan.seconds)}, would "
+            f"{plan.more_candidates} more candidates, about {duration(plan.seconds)}{macs}, would "
             f"narrow the interval to {decimal(plan.width)}."
         )

@@ -11,11 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from atom_nas.audit.record import Audit
 from atom_nas.errors import DamagedError
-from atom_nas.report.audited import Audit, number, parse_audit
 from atom_nas.storage import check_files, read_csv, read_json, tell
 
 Array = NDArray[np.float64]
+
+SPLITS = ("validation", "test")
 
 TRIAL_COLUMNS = frozenset(
     (
@@ -34,7 +36,7 @@ class Trial:
     is_complete: bool
     fields: dict[str, str]
     objective: float
-    """What the search maximised; in an older file the accuracy."""
+    """What the search maximised."""
     proxy_accuracy: float
     num_params: float
     macs: float
@@ -47,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Proxy score and full-data test accuracy of the same candidates, both finite, shape (n,)."""
+    """Proxy score and full-data validation accuracy of the same candidates, finite, shape (n,)."""
 
     scores: Array
     truth: Array
@@ -58,6 +60,17 @@ class Points:
         array = np.array(list(pairs), dtype=float).reshape(-1, 2)
         scores, truth = array[np.isfinite(array).all(axis=1)].T
         return cls(scores=scores, truth=truth)
+
+
+NO_POINTS = Points.keep_finite([])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracies:
+    """Of a candidate trained on the full data, the mean over trainings; NaN if one diverged."""
+
+    validation: float
+    test: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +91,7 @@ class Export:
     folder: str
     """Relative to the run folder."""
     architecture: dict[str, Any]
-    test_accuracy: float
+    accuracies: Accuracies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +99,21 @@ class Results:
     """The contents of a run folder."""
 
     settings: dict[str, Any]
+    proxy: str
+    """Its name."""
+    dataset: str
+    space: str
     objective: str
     """The name of what the search maximised."""
     trials: tuple[Trial, ...]
     """In their order."""
-    truth: dict[str, float]
-    """Test accuracy by candidate, the mean over seeds; NaN where a training diverged."""
-    sample: Points
-    """The audited candidates, a uniform draw from the space; one that diverged has truth 0."""
-    diverged: tuple[str, ...]
-    """The audited candidates whose full-data training diverged, which the audit counts as 0."""
+    truth: dict[str, Accuracies]
+    """By candidate."""
     others: Points
     """The candidates of the search that have a truth and are not audited; none where the search
     went by something else than the score."""
-    audit: Audit
+    audit: Audit | None
+    """None where there was only a search."""
     previews: tuple[Preview, ...]
     exports: tuple[Export, ...]
     """By rank."""
@@ -110,30 +124,21 @@ def read_results(run: Path) -> Results:
 
     Raises DamagedError where one is not as it was written; a preview is then left out.
     """
-    audit = parse_audit(read_json(run / "audit.json"))
-    audited = _rows(run / "audit.csv")
+    path = run / "audit.json"
+    audit = Audit.from_json(json.dumps(read_json(path)), str(path)) if path.exists() else None
+    settings, options = read_json(run / "settings.json"), read_json(run / "options.json")
+    lengths = read_json(run / "lengths.json") if (run / "lengths.json").exists() else {}
     trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
-    truth = _truth(_rows(run / "truth.csv"))
-    names = {row["candidate"] for row in audited}
-    settings = read_json(run / "settings.json")
-    objective = settings.get("objective", "accuracy")
+    truth = _truth(_rows(run / "truth.csv"), lengths.get("full_steps"))
     return Results(
         settings=settings,
-        objective=objective,
+        proxy=audit.proxy.name if audit else str(settings.get("proxy")),
+        dataset=audit.dataset if audit else str(settings.get("dataset")),
+        space=audit.space if audit else str(settings.get("space")),
+        objective=str(options.get("objective")),
         trials=trials,
         truth=truth,
-        sample=Points.keep_finite(
-            (number(row[audit.proxy]), np.nan_to_num(number(row["test_accuracy"])))
-            for row in audited
-        ),
-        diverged=tuple(
-            row["candidate"] for row in audited if math.isnan(number(row["test_accuracy"]))
-        ),
-        others=Points.keep_finite(
-            (trial.objective, truth.get(trial.candidate, math.nan))
-            for trial in trials
-            if trial.candidate not in names and objective == audit.measure
-        ),
+        others=_others(trials, truth, audit, options),
         audit=audit,
         previews=tuple(_previews(run / "proxies")),
         exports=tuple(
@@ -143,6 +148,35 @@ def read_results(run: Path) -> Results:
             )
         ),
     )
+
+
+def audited_points(audit: Audit) -> Points:
+    """Return the audited candidates; a score that failed lies below all others, a truth at 0."""
+    scores = np.array(audit.proxy.scores, dtype=float)
+    lowest = np.nanmin(scores, initial=np.inf)
+    scores = np.nan_to_num(scores, nan=lowest if math.isfinite(lowest) else 0.0)
+    return Points(scores=scores, truth=np.nan_to_num(np.array(audit.truth, dtype=float)))
+
+
+def _others(
+    trials: Iterable[Trial],
+    truth: Mapping[str, Accuracies],
+    audit: Audit | None,
+    options: Mapping[str, Any],
+) -> Points:
+    if audit is None or options.get("objective") != audit.measure:
+        return NO_POINTS
+    audited = set(audit.candidates)
+    return Points.keep_finite(
+        (trial.objective, truth[trial.candidate].validation)
+        for trial in trials
+        if trial.candidate not in audited and trial.candidate in truth
+    )
+
+
+def number(value: object) -> float:
+    """Return `value`, a number or its text, as a float; NaN for None and for empty text."""
+    return math.nan if value is None or value == "" else float(str(value))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -155,7 +189,7 @@ def _trial(row: Mapping[str, str]) -> Trial:
         candidate=row["candidate"],
         is_complete=row["state"] == "COMPLETE",
         fields={name: value for name, value in row.items() if name not in TRIAL_COLUMNS},
-        objective=number(row.get("objective", row["proxy_accuracy"])),
+        objective=number(row["objective"]),
         proxy_accuracy=number(row["proxy_accuracy"]),
         num_params=number(row["num_params"]),
         macs=number(row["macs"]),
@@ -165,11 +199,20 @@ def _trial(row: Mapping[str, str]) -> Trial:
     )
 
 
-def _truth(rows: Iterable[Mapping[str, str]]) -> dict[str, float]:
-    by_candidate: defaultdict[str, list[float]] = defaultdict(list)
+def _truth(rows: Iterable[Mapping[str, str]], steps: int | None) -> dict[str, Accuracies]:
+    """Return the accuracies of each candidate, of trainings of that length where one is known."""
+    by_candidate: defaultdict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in rows:
-        by_candidate[row["candidate"]].append(number(row["test_accuracy"]))
-    return {candidate: float(np.mean(seeds)) for candidate, seeds in by_candidate.items()}
+        if steps is None or row["steps"] == str(steps):
+            by_candidate[row["candidate"]].append(row)
+    return {
+        candidate: Accuracies(**{split: _mean(seeds, f"{split}_accuracy") for split in SPLITS})
+        for candidate, seeds in by_candidate.items()
+    }
+
+
+def _mean(rows: Iterable[Mapping[str, str]], column: str) -> float:
+    return float(np.mean([number(row.get(column)) for row in rows]))
 
 
 def _previews(proxies: Path) -> Iterator[Preview]:
@@ -190,13 +233,14 @@ def _previews(proxies: Path) -> Iterator[Preview]:
 def _export(folder: Path) -> Export:
     digests = read_json(folder / "verification.json")["digests"]
     check_files(folder, {name: digests[name] for name in ("architecture.json", "metrics.json")})
+    metrics = json.loads((folder / "metrics.json").read_bytes())
     rank, _, candidate = folder.name.partition("-")
     return Export(
         rank=int(rank),
         candidate=candidate,
         folder=f"export/{folder.name}",
         architecture=json.loads((folder / "architecture.json").read_bytes()),
-        test_accuracy=number(
-            json.loads((folder / "metrics.json").read_bytes()).get("test_accuracy")
+        accuracies=Accuracies(
+            **{split: number(metrics.get(f"{split}_accuracy")) for split in SPLITS}
         ),
     )

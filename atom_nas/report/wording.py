@@ -4,7 +4,7 @@ import json
 import math
 
 from atom_nas.audit.figures import TOP
-from atom_nas.report.audited import Interval
+from atom_nas.audit.ranking import Estimate
 
 MISSING = "n/a"
 RHO = "\N{GREEK SMALL LETTER RHO}"
@@ -21,12 +21,13 @@ MEASURES = {
 }
 """What the score of a proxy, or the objective of a search, may be, by its name in the files."""
 
+_PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 _UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def decimal(value: float, digits: int = 2) -> str:
+def decimal(value: float | None, digits: int = 2) -> str:
     """Return a number with so many digits after the point and a true minus sign."""
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return MISSING
     return f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
@@ -39,10 +40,8 @@ def measured(name: str) -> tuple[str, str, float]:
     return words, " (nats, negated)" if name.endswith("loss") else "", 1
 
 
-def interval(found: Interval) -> str:
+def interval(found: Estimate) -> str:
     """Return the value and its interval: 0.81 (0.62 to 0.91)."""
-    if not (math.isfinite(found.low) and math.isfinite(found.high)):
-        return decimal(found.value)
     return f"{decimal(found.value)} ({decimal(found.low)} to {decimal(found.high)})"
 
 
@@ -51,11 +50,9 @@ def percent(fraction: float) -> str:
     return decimal(100 * fraction, 1)
 
 
-def top_found(overlap: float, k: float) -> str:
+def top_found(overlap: float, k: int) -> str:
     """Return a share of k as a count: 3 of 5 (2.5 of 5 where ties leave it open)."""
-    if not (math.isfinite(overlap) and math.isfinite(k)):
-        return MISSING
-    return f"{round(overlap * k, 1):g} of {k:g}"
+    return f"{round(overlap * k, 1):g} of {k}"
 
 
 def duration(seconds: float) -> str:
@@ -75,9 +72,25 @@ def quantity(count: float) -> str:
     rounded = float(f"{count:.3g}")
     if rounded < 1000:
         return f"{count:.0f}"
-    unit, size = next((u, s) for u, s in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if rounded >= s)
+    unit, size = next((u, s) for u, s in _PREFIXES if rounded >= s)
     digits = max(0, 2 - math.floor(math.log10(rounded / size)))
     return f"{rounded / size:.{digits}f} {unit}"
+
+
+def share(cost: float, full: float) -> str:
+    """Return MACs in percent of a full training, or as they are where that is not known."""
+    if not cost:
+        return "free"
+    if not full:
+        return f"{quantity(cost)} MACs"
+    part = 100 * cost / full
+    return (
+        f"{part:.0f} %"
+        if part >= 9.95
+        else f"{float(f'{part:.2g}'):.15g} %"
+        if part >= 1e-4
+        else "< 0.0001 %"
+    )
 
 
 def plain(value: object) -> str:
