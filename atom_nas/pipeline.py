@@ -24,7 +24,8 @@ from atom_nas.distillation.condense import condense, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
 from atom_nas.export.folder import Trained, export_model
-from atom_nas.options import Options, parse_settings
+from atom_nas.options import Options
+from atom_nas.parsing import parse_settings
 from atom_nas.report import write_report
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import DEFAULT_MEASURE, Scorer
@@ -248,7 +249,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
-    shrunk = space.shrunk(parse_settings(options.shrink))
+    shrunk = space.shrunk(parse_settings("--shrink", options.shrink))
     table = None
     if options.truth != "training":
         table = TruthTable.open(options.truth, space, dataset.name)

@@ -13,8 +13,8 @@ MODULES = sorted(
     path for package in ("atom_nas", "search_spaces") for path in (ROOT / package).rglob("*.py")
 )
 READS_TEST_SPLIT = {
-    "truth.py": "measures candidates trained on the full data, once each",
-    "judge.py": "measures a distilled set as the papers do, and chooses nothing by it",
+    "trained_truth.py": "measures candidates trained on the full data, once each",
+    "paper_protocol.py": "measures a distilled set as the papers do, and chooses nothing by it",
     "images.py": "makes the split",
 }
 
@@ -29,14 +29,14 @@ def test_imports_keep_the_contracts_of_pyproject(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "module", ["atom_nas.audit.ranking", "atom_nas.report", "atom_nas.storage"]
+    "module", ["atom_nas.audit.ranking", "atom_nas.report", "atom_nas.storage", "atom_nas.parsing"]
 )
 def test_modules_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_the_test_split_is_read_by_the_truth_and_the_judge_alone():
+def test_the_test_split_is_read_by_two_measures_alone():
     readers = {
         path.name
         for path in MODULES
