@@ -1,35 +1,31 @@
 """The command line: `atom-nas run`, and its stages one by one."""
 
-import argparse
-import io
-import re
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, redirect_stderr
-from dataclasses import fields, replace
-from itertools import dropwhile, takewhile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import optuna
-import tyro
 
 from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
 from atom_nas.defaults import condensation
 from atom_nas.distillation.condense import condense
 from atom_nas.errors import UserError, unknown
-from atom_nas.options import DistillOptions, Options, read_config
-from atom_nas.pipeline import Pipeline, open_pipeline
+from atom_nas.options import DistillOptions, Options
+from atom_nas.parsing import parse_options
+from atom_nas.pipeline import Pipeline
+from atom_nas.run import open_pipeline
 from atom_nas.run_folder import open_run
 from atom_nas.training.devices import resolve_device
-
-Kind = TypeVar("Kind", bound=DistillOptions)
+from atom_nas.training.memory import keep_freed_memory
 
 
 def run(args: Sequence[str]) -> None:
     """Condense, search, confirm, export and report."""
-    with open_pipeline(_parse("run", Options, args)) as pipeline:
+    with _open(Options(**_read("run", Options, args))) as pipeline:
         candidates = pipeline.search()
         figures = pipeline.audit()
         folders = pipeline.export(candidates)
@@ -42,8 +38,9 @@ def run(args: Sequence[str]) -> None:
 
 def distill(args: Sequence[str]) -> None:
     """Condense a data set to a few images a class."""
-    options = _parse("distill", DistillOptions, args)
+    options = DistillOptions(**_read("distill", DistillOptions, args))
     device = resolve_device(options.device)
+    keep_freed_memory(device)
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     job = condensation(options, dataset, device)
     folder = options.out or job.folder(Path("proxies"))
@@ -54,7 +51,7 @@ def distill(args: Sequence[str]) -> None:
 
 def search(args: Sequence[str]) -> None:
     """Condense, and search on the proxy."""
-    with open_pipeline(_parse("search", Options, args)) as pipeline:
+    with _open(Options(**_read("search", Options, args))) as pipeline:
         candidates = pipeline.search()
         for best in pipeline.best(candidates):
             print(f"{best.accuracy:.1%} on the validation split: {best.name}")
@@ -63,7 +60,7 @@ def search(args: Sequence[str]) -> None:
 
 def audit(args: Sequence[str]) -> None:
     """Judge the proxy by full-data accuracies, without a search or after one."""
-    with open_pipeline(_parse("audit", Options, args)) as pipeline:
+    with _open(Options(**_read("audit", Options, args))) as pipeline:
         figures = pipeline.audit()
         print("\n".join(figures.sentences))
         print(f"report: {pipeline.report()}")
@@ -127,58 +124,21 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _parse(
-    command: str, kind: type[Kind], args: Sequence[str], default: Kind | None = None
-) -> Kind:
-    """Return the options in `args`, over those of --config FILE.toml, over `default`."""
-    config, args = _take("--config", args)
-    default = default or kind()
-    if config:
-        default = replace(default, **read_config(config, kind))
-    function, box = COMMANDS[command], io.StringIO()
-    try:
-        with redirect_stderr(box):
-            options, strange = tyro.cli(
-                kind,
-                prog=f"atom-nas {command}",
-                description=f"{function.__doc__} Options can also come from --config FILE.toml.",
-                args=args,
-                default=default,
-                return_unknown_args=True,
-            )
-    except SystemExit as end:
-        if not end.code:
-            raise
-        hint = f"atom-nas {command} --help says what it takes"
-        raise UserError(f"{_message_in(box.getvalue())}; {hint}.") from None
-    if strange:
-        names = ("config", *(field.name for field in fields(kind)))
-        flags = [f"--{name.replace('_', '-')}" for name in names]
-        raise unknown("option", strange[0].partition("=")[0], flags)
-    return options
+def _read(command: str, kind: type[DistillOptions], args: Sequence[str]) -> dict[str, Any]:
+    """Return the options of `kind` that `args` and their --config FILE.toml set."""
+    about = COMMANDS[command].__doc__
+    return parse_options(kind, args, usage=f"atom-nas {command}", about=about)
 
 
-def _take(option: str, args: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Return the path that `option` has in `args`, and the other arguments."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(option, type=Path, dest="path")
-    try:
-        known, rest = parser.parse_known_args(args)
-    except argparse.ArgumentError:
-        raise UserError(f"{option} lacks its value; give a path.") from None
-    return known.path, rest
-
-
-def _message_in(box: str) -> str:
-    """Return in one line what tyro says in its `box`, without the title and the help."""
-    lines = re.sub(r"\x1b\[[\d;]*m|│", "", box).splitlines()[1:]
-    has_words = re.compile(r"\w").search
-    message = takewhile(has_words, dropwhile(lambda line: not has_words(line), lines))
-    return " ".join(" ".join(message).split()).removeprefix("Error parsing ").rstrip(".")
+@contextmanager
+def _open(options: Options) -> Iterator[Pipeline]:
+    with open_pipeline(options) as pipeline:
+        keep_freed_memory(pipeline.device)
+        yield pipeline
 
 
 def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager[Pipeline]:
     """Open the run in --out with the options it has; those in `args` come before them."""
-    folder, _ = _take("--out", args)
-    default = Options.saved_in(folder) if folder else None
-    return open_pipeline(_parse(command, Options, args, default))
+    values = _read(command, Options, args)
+    saved = Options.saved_in(values["out"]) if "out" in values else Options()
+    return _open(replace(saved, **values))

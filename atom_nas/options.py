@@ -1,16 +1,14 @@
 """What a user chooses: options, each with its meaning, checked once."""
 
-import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args, get_type_hints
-
-import tyro
+from typing import Self
 
 from atom_nas.audit.rivals import AGAINST
 from atom_nas.distillation.condense import parse_name
 from atom_nas.distillation.recipes import RECIPES
-from atom_nas.errors import UserError, require_regular, unknown
+from atom_nas.errors import UserError, unknown
+from atom_nas.parsing import parse_settings
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.samplers import SAMPLERS
 from atom_nas.storage import read_json
@@ -47,10 +45,10 @@ class DistillOptions:
             raise unknown("recipe", self.recipe, RECIPES)
         if not 0 <= self.seed < 2**64:
             raise UserError(f"--seed is {self.seed}; it must be from 0 to {2**64 - 1}.")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is int and field.name != "seed" and value < 1:
-                flag = f"--{field.name.replace('_', '-')}"
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if type(value) is int and each.name != "seed" and value < 1:
+                flag = f"--{each.name.replace('_', '-')}"
                 raise UserError(f"{flag} is {value}; it must be at least 1.")
 
 
@@ -77,7 +75,7 @@ class Options(DistillOptions):
     validation loss still falls."""
     full_epochs: int | None = None
     """The same in epochs of the full data."""
-    audit_size: Annotated[int, tyro.conf.arg(aliases=["--n"])] = 30
+    audit_size: int = field(default=30, metadata={"aliases": ("n",)})
     """Uniformly drawn candidates whose ranking by the proxy is compared with the truth."""
     against: str = "free"
     """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
@@ -115,7 +113,7 @@ class Options(DistillOptions):
                 )
         if self.until_width is not None and not 0.01 <= self.until_width <= 2:
             raise UserError(f"--until-width is {self.until_width:g}; it must be from 0.01 to 2.")
-        parse_settings(self.shrink)
+        parse_settings("--shrink", self.shrink)
 
     @property
     def folder(self) -> Path:
@@ -138,40 +136,3 @@ class Options(DistillOptions):
             raise UserError(f"{folder} is no run folder; give that of a run with --out.")
         values = read_json(folder / "options.json")
         return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})
-
-
-def parse_settings(text: str) -> dict[str, int]:
-    """Return the settings in `text`, as in cells_per_stage=1,channels=8; UserError if not so."""
-    pairs = [pair.partition("=") for pair in text.split(",") if pair]
-    if any(not value.strip().isdigit() for _, _, value in pairs):
-        raise UserError(f"--shrink is {text!r}; give whole numbers, as in cells_per_stage=1.")
-    return {name.strip(): int(value) for name, _, value in pairs}
-
-
-def read_config(path: Path, kind: type[DistillOptions]) -> dict[str, Any]:
-    """Return the fields of `kind` that the TOML file at `path` sets.
-
-    Raises UserError where it is no TOML, names an option that does not exist, or gives one a value
-    of another type.
-    """
-    try:
-        require_regular(path)
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"config file {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"config file {path} is not TOML: {error}.") from error
-    types = get_type_hints(kind)
-    options = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
-        if name not in types:
-            raise unknown(f"option in {path}", key, types)
-        allowed = get_args(types[name]) or (types[name],)
-        if Path in allowed and isinstance(value, str):
-            value = Path(value)
-        if type(value) not in (allowed if Path not in allowed else (type(Path()),)):
-            expected = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
-            raise UserError(f"{key} in {path} is {value!r}; it must be of type {expected}.")
-        options[name] = value
-    return options

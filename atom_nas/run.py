@@ -10,7 +10,8 @@ from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
 from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.lengths import Lengths
-from atom_nas.options import Options, parse_settings
+from atom_nas.options import Options
+from atom_nas.parsing import parse_settings
 from atom_nas.pipeline import Pipeline
 from atom_nas.run_folder import open_run
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -42,7 +43,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
-    shrunk = space.shrunk(parse_settings(options.shrink))
+    shrunk = space.shrunk(parse_settings("--shrink", options.shrink))
     table = None
     if options.truth != "training":
         table = TruthTable.open(options.truth, space, dataset.name)

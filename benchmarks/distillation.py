@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from distillation_table import COLUMNS, PAPER_EPOCHS, write_tables
 from machine import commit, hardware
 from tqdm import tqdm
@@ -22,15 +21,17 @@ from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, condense, is_distilled, load_method
 from atom_nas.distillation.paper_nets import NETS
-from atom_nas.distillation.paper_protocol import Judge
+from atom_nas.distillation.paper_protocol import PaperAccuracy
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
+from atom_nas.parsing import parse_options
 from atom_nas.row_log import RowLog
 from atom_nas.run_folder import open_run
 from atom_nas.storage import canonical_json
 from atom_nas.training.devices import resolve_device
+from atom_nas.training.memory import keep_freed_memory
 
 METHODS = ("atom", "datadam", "channel", "dm", "herding", "kmeans", "random")
 
@@ -95,9 +96,12 @@ class Settings:
 def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
     """Make every measurement that results.csv in `folder` does not hold yet."""
     device = resolve_device(settings.device)
+    keep_freed_memory(device)
     table = RowLog(folder / "results.csv", COLUMNS)
     make_recipe = RECIPES[settings.recipe]
-    judge = Judge(dataset=dataset, whiten=make_recipe(dataset, 1).whiten, device=device)
+    accuracy_of = PaperAccuracy(
+        dataset=dataset, whiten=make_recipe(dataset, 1).whiten, device=device
+    )
     machine = {
         "hardware": hardware(device),
         "torch": torch.__version__,
@@ -133,19 +137,23 @@ def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
             "recipe": settings.recipe if job.recipe else "",
             "settings": canonical_json(job.recipe) if job.recipe else "",
             "full_steps": own.steps if job.recipe else 0,
-            "whiten": judge.whiten,
+            "whiten": accuracy_of.whiten,
             "proxy": proxy.manifest["digest"][:10],
             "seed": seed,
             "distillation_seconds": f"{proxy.seconds:.3f}",
             "peak_memory_bytes": proxy.manifest["peak_memory_bytes"],
             **machine,
         }
-        judge_all(settings, table, judge, proxy, about)
+        measure_nets(settings, table, accuracy_of, proxy, about)
         write_tables(folder)
 
 
-def judge_all(
-    settings: Settings, table: RowLog, judge: Judge, proxy: Proxy, about: dict[str, Any]
+def measure_nets(
+    settings: Settings,
+    table: RowLog,
+    accuracy_of: PaperAccuracy,
+    proxy: Proxy,
+    about: dict[str, Any],
 ) -> None:
     """Append to `table` the accuracy of every fresh network on `proxy` that it lacks."""
     key = ("proxy", "net", "net_seed", "epochs")
@@ -155,7 +163,7 @@ def judge_all(
             if (about["proxy"], net, str(net_seed), str(settings.epochs)) in known:
                 continue
             start = time.perf_counter()
-            accuracy = judge.accuracy(
+            accuracy = accuracy_of.measure(
                 proxy.images, NETS[net], epochs=settings.epochs, seed=net_seed
             )
             fresh = {
@@ -194,6 +202,7 @@ def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Settings, description=__doc__))
+        usage = "python benchmarks/distillation.py"
+        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
     except UserError as error:
         sys.exit(f"error: {error}")

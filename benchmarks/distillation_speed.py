@@ -12,6 +12,7 @@ settings of the other; they take turns, and a pair of turns gives one ratio.
 import multiprocessing
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-import tyro
 from machine import commit, hardware
 from plain_loop import plain_step
 from torch import Tensor
@@ -28,8 +28,10 @@ from torch import Tensor
 from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.recipes import Recipe
+from atom_nas.parsing import parse_options
 from atom_nas.storage import write_atomically, write_plain_json
 from atom_nas.training.devices import peak_memory
+from atom_nas.training.memory import keep_freed_memory
 
 NUM_CLASSES, IMAGE_SHAPE, IMAGES_PER_CLASS = 10, (3, 32, 32), 500
 
@@ -69,6 +71,7 @@ def run_plain(job: "Job", end_step: Callable[[], None]) -> None:
 
 def run_ours(job: "Job", end_step: Callable[[], None]) -> None:
     """Run atom_nas.distillation.matching as the command line does, checkpoints included."""
+    keep_freed_memory(torch.device(job.device))
     matching = Matching(
         real=job.data()[0],
         class_indices=list(torch.arange(NUM_CLASSES * IMAGES_PER_CLASS).chunk(NUM_CLASSES)),
@@ -232,4 +235,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    usage = "python benchmarks/distillation_speed.py"
+    main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))

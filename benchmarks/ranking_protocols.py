@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 from tqdm import tqdm
@@ -28,10 +27,12 @@ from atom_nas.distillation.condense import Condensation, condense, is_distilled
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
+from atom_nas.parsing import parse_options
 from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name, load_space, uniform_architectures
 from atom_nas.storage import derive_seed
 from atom_nas.training.fit import Examples, Training, evaluate, fit
+from atom_nas.training.memory import keep_freed_memory
 
 IMAGES_PER_CLASS, STEPS = 50, 300
 
@@ -168,6 +169,7 @@ def sample(space: Space, n: int) -> list[tuple[Any, int]]:
 
 
 def main(settings: Settings) -> None:
+    keep_freed_memory(torch.device("cpu"))
     dataset = open_dataset("cifar10", settings.data_dir, seed=0)
     space = load_space("nas_bench_201", dataset.image_shape, dataset.num_classes)
     shrunk = space.shrunk({"cells_per_stage": 1})
@@ -196,6 +198,7 @@ def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Settings, description=__doc__))
+        usage = "python benchmarks/ranking_protocols.py"
+        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -1,17 +1,17 @@
 """The table of ranking_protocols.py: which images, training and score rank the cells best.
 
-    python benchmarks/ranking_protocols_table.py
+    python benchmarks/ranking_protocols_table.py [FOLDER]
 
 Everything is taken against the 200-epoch accuracies of the table, over the cells that all variants
 of 30 cells or more have, then over those that all have, and written to results.md beside the rows.
 """
 
 import csv
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from ranking_protocols import PARTS, VARIANTS, sample
 
@@ -152,4 +152,4 @@ thread a process, other processes running, so seconds are rough.
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main(*map(Path, sys.argv[1:]))

@@ -143,11 +143,11 @@ def test_only_missing_measurements_are_made(benchmark: ModuleType, tmp_path: Pat
     about = row()
     for column in ("net", "net_seed", "epochs", "accuracy", "evaluation_seconds"):
         del about[column]
-    judge, proxy = SimpleNamespace(accuracy=accuracy), SimpleNamespace(images=None)
+    accuracy_of, proxy = SimpleNamespace(measure=accuracy), SimpleNamespace(images=None)
     for networks in (1, 3, 3):
         measured = RowLog(tmp_path / "results.csv", benchmark.COLUMNS)
         settings = benchmark.Settings(networks=networks, epochs=5)
-        benchmark.judge_all(settings, measured, judge, proxy, about)
+        benchmark.measure_nets(settings, measured, accuracy_of, proxy, about)
     assert asked == [0, 1, 2]
 
 

@@ -1,14 +1,13 @@
 """Options: defaults of the interface, what is refused, and files of them."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from atom_nas.errors import UserError
-from atom_nas.options import DistillOptions, Options, read_config
+from atom_nas.options import Options
 from atom_nas.storage import write_json
 
 
@@ -88,66 +87,6 @@ def test_damaged_options_are_named(tmp_path, content):
     (tmp_path / "options.json").write_text(content)
     with pytest.raises(UserError, match=r"options\.json is damaged; remove it and run again"):
         Options.saved_in(tmp_path)
-
-
-def write(tmp_path, text):
-    file = tmp_path / "c.toml"
-    file.write_text(text)
-    return file
-
-
-def test_a_config_sets_options_of_every_type(tmp_path):
-    text = (
-        'proxy = "dm_ipc5"\ntrials = 12\nmax-macs = 300\naudit_size = 31\ndata-dir = "d"\nout = "o"'
-    )
-    assert read_config(write(tmp_path, text), Options) == {
-        "proxy": "dm_ipc5",
-        "trials": 12,
-        "max_macs": 300,
-        "audit_size": 31,
-        "data_dir": Path("d"),
-        "out": Path("o"),
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("trails = 3", r"'trails'.*Did you mean 'trials'"),
-        ("trials = '3'", r"trials in .*c\.toml is '3'; it must be of type int"),
-        ("trials = true", r"trials in .* is True; it must be of type int"),
-        ("trials = 3.0", r"trials in .* is 3\.0; it must be of type int"),
-        ("proxy = 3", r"proxy in .* is 3; it must be of type str"),
-        ("out = 3", r"out in .* is 3; it must be of type Path"),
-        ("max_macs = 'many'", r"max_macs in .* must be of type int"),
-        ("trials = ", r"c\.toml is not TOML"),
-        ("[search]\ntrials = 3", r"'search'"),
-    ],
-)
-def test_a_bad_config_is_a_user_error_in_one_line(tmp_path, text, message):
-    with pytest.raises(UserError, match=message) as caught:
-        read_config(write(tmp_path, text), Options)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_config_that_is_not_text(tmp_path):
-    file = tmp_path / "c.toml"
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="is not TOML"):
-        read_config(file, Options)
-
-
-def test_a_missing_config(tmp_path):
-    with pytest.raises(UserError, match=r"none\.toml cannot be read: No such file"):
-        read_config(tmp_path / "none.toml", Options)
-    os.mkfifo(tmp_path / "pipe.toml")
-    with pytest.raises(UserError, match=r"pipe\.toml cannot be read: it is no regular file"):
-        read_config(tmp_path / "pipe.toml", Options)
-
-
-def test_a_config_of_distill_knows_its_own_options_alone(tmp_path):
-    with pytest.raises(UserError, match="'trials'"):
-        read_config(write(tmp_path, "trials = 3"), DistillOptions)
 
 
 def test_options_are_json(tmp_path):

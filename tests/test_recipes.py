@@ -88,11 +88,11 @@ def test_settings_are_adjusted_by_name():
     ("text", "message"),
     [
         ("los_scale=10", "Did you mean 'loss_scale'"),
-        ("width=wide", "width is 'wide'; it must be of type int"),
-        ("whiten=yes", "must be of type bool"),
+        ("width=wide", "width in --adjust is 'wide'; give a whole number"),
+        ("whiten=yes", "whiten in --adjust is 'yes'; give true or false"),
         ("loss_scale=-1", "loss_scale is -1.0; it must be positive"),
         ("norm=layer", "allowed: instance, batch, none"),
-        ("width", "width is ''"),
+        ("width", "width in --adjust is ''"),
     ],
 )
 def test_what_cannot_be_adjusted_is_said(text, message):

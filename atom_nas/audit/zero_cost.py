@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Score = Callable[[nn.Module, Tensor, Tensor], float]
+Criterion = Callable[[nn.Module, Tensor, Tensor], float]
 """From (net, images (B, C, H, W), labels (B,)) to a finite number, higher is better."""
 
 ACTIVATIONS = (
@@ -122,7 +122,7 @@ def snip(net: nn.Module, images: Tensor, labels: Tensor) -> float:
     return _saliency(learner, F.cross_entropy(learner(images), labels))
 
 
-SCORES: dict[str, Score] = {
+SCORES: dict[str, Criterion] = {
     "synflow": synflow,
     "naswot": naswot,
     "jacob_cov": jacob_cov,

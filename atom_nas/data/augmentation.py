@@ -89,8 +89,8 @@ NONE = Augmentation(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draw:
-    """What happens to each class, independent of the image size; `draws[classes]` selects."""
+class Transforms:
+    """What happens to each class, independent of the image size; `transforms[classes]` selects."""
 
     augmentation: Augmentation
     operation: Tensor
@@ -107,30 +107,32 @@ class Draw:
         )
 
 
-def draw(augmentation: Augmentation, num_classes: int, generator: torch.Generator) -> Draw:
+def sample_transforms(
+    augmentation: Augmentation, num_classes: int, generator: torch.Generator
+) -> Transforms:
     """Draw for each class one operation of the strategy and its parameters.
 
     `generator` is on the CPU and alone decides the outcome.
     """
     choices = torch.tensor(augmentation.operations or (Operation.NONE,))
-    return Draw(
+    return Transforms(
         augmentation=augmentation,
         operation=choices[torch.randint(len(choices), (num_classes,), generator=generator)],
         uniform=torch.rand(num_classes, 3, generator=generator, dtype=torch.float64),
     )
 
 
-def apply(draws: Draw, images: Tensor) -> Tensor:
+def apply(transforms: Transforms, images: Tensor) -> Tensor:
     """Transform all images of a class alike: `images` and the result are (K, B, C, H, W).
 
     `images` are of any floating type, on any device; the result is differentiable for them. Each
     kind of operation runs once, on all the classes that drew it.
     """
-    assert images.ndim == 5 and len(images) == len(draws.operation), images.shape
-    if not draws.augmentation.operations:
+    assert images.ndim == 5 and len(images) == len(transforms.operation), images.shape
+    if not transforms.augmentation.operations:
         return images
-    recolored = draws.operation == Operation.COLOR
-    cut = draws.operation == Operation.CUTOUT
+    recolored = transforms.operation == Operation.COLOR
+    cut = transforms.operation == Operation.CUTOUT
     groups, parts = [], []
     for transform, members in (
         (_recolor, recolored),
@@ -141,7 +143,7 @@ def apply(draws: Draw, images: Tensor) -> Tensor:
         if len(classes):
             groups.append(classes)
             part = images.index_select(0, classes.to(images.device))
-            parts.append(transform(draws[classes], part))
+            parts.append(transform(transforms[classes], part))
     position = torch.cat(groups).argsort()
     return torch.cat(parts).index_select(0, position.to(images.device))
 
@@ -152,12 +154,12 @@ def augment_batch(augmentation: Augmentation, images: Tensor, generator: torch.G
     The papers' evaluation draws one operation a batch and parameters for each image; drawing the
     operation for each image too has the same distribution for an image, and less variance.
     """
-    return apply(draw(augmentation, len(images), generator), images[:, None])[:, 0]
+    return apply(sample_transforms(augmentation, len(images), generator), images[:, None])[:, 0]
 
 
-def _recolor(draws: Draw, images: Tensor) -> Tensor:
-    strength = draws.augmentation
-    brightness, saturation, contrast = draws.uniform.unbind(1)
+def _recolor(transforms: Transforms, images: Tensor) -> Tensor:
+    strength = transforms.augmentation
+    brightness, saturation, contrast = transforms.uniform.unbind(1)
     parameters = torch.stack(
         [
             (brightness - 0.5) * strength.brightness,
@@ -174,10 +176,10 @@ def _recolor(draws: Draw, images: Tensor) -> Tensor:
     return torch.lerp(images.mean((2, 3, 4), keepdim=True), images, contrast)
 
 
-def _cut_out(draws: Draw, images: Tensor) -> Tensor:
+def _cut_out(transforms: Transforms, images: Tensor) -> Tensor:
     inside = []
-    for side, uniform in zip(images.shape[-2:], draws.uniform.unbind(1), strict=False):
-        length = int(side * draws.augmentation.cutout + 0.5)
+    for side, uniform in zip(images.shape[-2:], transforms.uniform.unbind(1), strict=False):
+        length = int(side * transforms.augmentation.cutout + 0.5)
         centre = (uniform * (side + 1 - length % 2)).long()
         offset = torch.arange(side) - (centre - length // 2)[:, None]
         inside.append((offset >= 0) & (offset < length))
@@ -185,13 +187,13 @@ def _cut_out(draws: Draw, images: Tensor) -> Tensor:
     return images.masked_fill(box[:, None, None].to(images.device), 0)
 
 
-def _source_map(draws: Draw, height: int, width: int) -> Tensor:
+def _source_map(transforms: Transforms, height: int, width: int) -> Tensor:
     """Return (K, 2, 3): the pixel (y, x) that lands on (i, j) is A (i - cy, j - cx, 1).
 
     (cy, cx) is the centre of the image. Crops and flips come out as exact whole pixels.
     """
-    strength, operation = draws.augmentation, draws.operation[:, None]
-    first, pair = draws.uniform[:, :1], draws.uniform[:, :2]
+    strength, operation = transforms.augmentation, transforms.operation[:, None]
+    first, pair = transforms.uniform[:, :1], transforms.uniform[:, :2]
     sides = torch.tensor([height, width])
     reach = (sides * strength.crop + 0.5).floor()
     crop = torch.where(operation == Operation.CROP, (pair * (2 * reach + 1)).floor() - reach, 0)
@@ -208,7 +210,7 @@ def _source_map(draws: Draw, height: int, width: int) -> Tensor:
     return torch.cat([linear, (crop + (sides - 1) / 2)[:, :, None]], 2)
 
 
-def _resample(draws: Draw, images: Tensor) -> Tensor:
+def _resample(transforms: Transforms, images: Tensor) -> Tensor:
     """Sample bilinearly, 0 outside, with one grid for all images and channels of a class.
 
     Pixels are the rows of a table, of which embedding_bag adds four by their weights: torch has a
@@ -217,7 +219,7 @@ def _resample(draws: Draw, images: Tensor) -> Tensor:
     num_classes, batch, channels, height, width = images.shape
     device, dtype = images.device, torch.promote_types(images.dtype, torch.float32)
     by_row, by_column, offset = (
-        _source_map(draws, height, width).to(dtype).to(device)[..., None, None].unbind(2)
+        _source_map(transforms, height, width).to(dtype).to(device)[..., None, None].unbind(2)
     )
     rows = torch.arange(height, device=device, dtype=dtype)[:, None] - (height - 1) / 2
     columns = torch.arange(width, device=device, dtype=dtype) - (width - 1) / 2

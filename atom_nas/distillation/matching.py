@@ -1,19 +1,17 @@
 """The distillation loop: class means of descriptors matched in the features of random nets."""
 
-import ctypes
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from atom_nas.data.augmentation import Augmentation, apply, draw
+from atom_nas.data.augmentation import Augmentation, apply, sample_transforms
 from atom_nas.distillation.attention import class_means, matching_loss
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
@@ -61,24 +59,28 @@ class Matching:
         num_classes = len(self.class_indices)
         real_index = self._sample(self.recipe.real_batch, generator)
         augmentation = Augmentation() if self.recipe.flip else Augmentation(flip=0.0)
-        draws = draw(augmentation, num_classes, generator)
+        transforms = sample_transforms(augmentation, num_classes, generator)
         synthetic = images.detach().unflatten(0, (num_classes, -1))
 
         def match(classes: Tensor) -> tuple[Tensor, Tensor]:
             real, part = self.real[real_index[classes]], synthetic[classes].requires_grad_()
             with torch.no_grad():
-                real_means = self._means(net, apply(draws[classes], real))
-            means = self._means(net, apply(draws[classes], part))
+                real_means = self._means(net, apply(transforms[classes], real))
+            means = self._means(net, apply(transforms[classes], part))
             loss = self.recipe.loss_scale * matching_loss(real_means, means)
             return loss.detach(), torch.autograd.grad(loss, part)[0]
 
         classes = torch.arange(num_classes)
         if device.type == "cpu" and self.recipe.norm != "batch":
-            results = _workers(num_classes).map(match, classes.split(1))
+            results = self._threads.map(match, classes.split(1))
         else:
             results = map(match, classes.split(self._classes_per_pass(images)))
         losses, gradients = zip(*results, strict=True)
         return torch.stack(losses).sum(), torch.cat(gradients).flatten(0, 1)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return _start_threads(len(self.class_indices))
 
     def _means(self, net: FeatureNet, images: Tensor) -> list[Tensor]:
         """Return the class means (K, D_j) of every descriptor of `images` (K, B, C, H, W)."""
@@ -116,7 +118,6 @@ def distill(
     goes on; with a damaged one it begins again. `watch(step, loss, images)` is called with them.
     Raises UserError when the loss is not finite; the checkpoint then holds the last good images.
     """
-    _keep_freed_memory()
     recipe, device = matching.recipe, matching.real.device
     net = FeatureNet(
         matching.real.shape[1:],  # type: ignore[arg-type]
@@ -163,40 +164,24 @@ def _load(path: Path, device: torch.device) -> tuple[Tensor, Tensor, int, float]
     return images, velocity, int(notes["step"]), float(notes["seconds"])
 
 
-def _workers(num_classes: int) -> ThreadPoolExecutor:
+def _start_threads(num_classes: int) -> ThreadPoolExecutor:
     """Return threads for classes, which share the cores that PyTorch may use.
 
     A class to a core is as fast as a core to a part of every operation, and 1.7 times as fast
     where other processes compete for the cores: nothing waits for a core that is away.
     """
-    num_threads = torch.get_num_threads()
-    return _start_workers(min(num_threads, num_classes), num_threads)
-
-
-@cache
-def _start_workers(count: int, num_threads: int) -> ThreadPoolExecutor:
+    num_cores = torch.get_num_threads()
+    count = min(num_cores, num_classes)
     all_started = threading.Barrier(count + 1)
 
     def start() -> None:
-        torch.set_num_threads(num_threads // count)
+        torch.set_num_threads(num_cores // count)
         all_started.wait()
 
     pool = ThreadPoolExecutor(count)
     for _ in range(count):
         pool.submit(start)
     all_started.wait()
-    torch.set_num_threads(num_threads)  # MKL obeys the last call, from whichever thread
+    # MKL, and every thread that starts later, obey the last call, from whichever thread.
+    torch.set_num_threads(num_cores)
     return pool
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc reuse the memory of large maps, which it returns to the system by default.
-
-    A step then takes 0.7 of the time: fresh memory costs 2 us a page of 4 KiB.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        trim_threshold, mmap_threshold, arena_max = -1, -3, -8
-        mallopt(mmap_threshold, 2**30)
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(arena_max, 1)  # arenas of threads are returned whole, whatever the threshold

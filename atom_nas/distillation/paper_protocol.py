@@ -23,7 +23,7 @@ from atom_nas.training.fit import Examples, evaluate
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """SGD on hard labels under DSA (Zhao and Bilen, ICML 2021), as the papers train the judges."""
+    """SGD on hard labels under DSA (Zhao and Bilen, ICML 2021), as the papers train the nets."""
 
     augmentation: Augmentation
     epochs: int = 1000
@@ -85,15 +85,15 @@ def train_and_test(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
-    """Measures small sets of images of `dataset`, in the space in which they were matched."""
+class PaperAccuracy:
+    """The measure of small sets of images of `dataset`, in the space in which they were matched."""
 
     dataset: Dataset
     whiten: bool
     """Whiten proxy and test images by the ZCA of the training images, after normalisation."""
     device: torch.device
 
-    def accuracy(self, proxy: ImageSet, build: Builder, *, epochs: int, seed: int) -> float:
+    def measure(self, proxy: ImageSet, build: Builder, *, epochs: int, seed: int) -> float:
         """Return the test accuracy (fraction) of one fresh net trained on `proxy`."""
         flip = Augmentation().flip if self.dataset.flip else 0.0
         protocol = Protocol(epochs=epochs, augmentation=Augmentation(flip=flip))

@@ -1,11 +1,12 @@
 """How to distil: every setting of a distillation, and the published settings by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import get_type_hints
 
 from atom_nas.data.splits import Dataset
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import UserError
+from atom_nas.parsing import parse_settings
 from atom_nas.training.convnet import NORMS
 
 
@@ -87,23 +88,8 @@ def adjust(recipe: Recipe, text: str) -> Recipe:
 
     Raises UserError where there is no such setting, or it cannot have that value.
     """
-    types = {field.name: field.type for field in fields(Recipe)}
-    changes: dict[str, Any] = {}
-    for pair in filter(None, text.split(",")):
-        name, _, value = (part.strip() for part in pair.partition("="))
-        if name not in types:
-            raise unknown("setting of a recipe", name, types)
-        try:
-            changes[name] = _SWITCH[value] if types[name] is bool else types[name](value)  # type: ignore[operator]
-        except (ValueError, KeyError) as error:
-            kind = getattr(types[name], "__name__", "")
-            raise UserError(
-                f"the recipe's {name} is {value!r}; it must be of type {kind}."
-            ) from error
+    changes = parse_settings("--adjust", text, get_type_hints(Recipe))
     try:
         return replace(recipe, **changes)
     except ValueError as error:
         raise UserError(f"the recipe cannot be so: {error}.") from error
-
-
-_SWITCH = {"true": True, "false": False}

@@ -11,7 +11,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.paper_nets import NETS
-from atom_nas.distillation.paper_protocol import Judge, Protocol, fit, train_and_test
+from atom_nas.distillation.paper_protocol import PaperAccuracy, Protocol, fit, train_and_test
 from atom_nas.training.convnet import ConvNet
 from atom_nas.training.fit import Examples
 
@@ -98,8 +98,8 @@ def test_a_seed_decides_weights_order_and_augmentation_and_nothing_else_does() -
 
 
 def test_random_digits_teach_more_than_chance(digits: Dataset, proxy: ImageSet) -> None:
-    judge = Judge(dataset=digits, whiten=False, device=CPU)
-    assert judge.accuracy(proxy, NETS["convnet3"], epochs=30, seed=0) > 0.4
+    accuracy = PaperAccuracy(dataset=digits, whiten=False, device=CPU)
+    assert accuracy.measure(proxy, NETS["convnet3"], epochs=30, seed=0) > 0.4
 
 
 def test_digits_are_never_mirrored(
@@ -113,8 +113,8 @@ def test_digits_are_never_mirrored(
 
     monkeypatch.setattr("atom_nas.distillation.paper_protocol.train_and_test", record)
     for flip in (False, True):
-        judge = Judge(dataset=replace(digits, flip=flip), whiten=False, device=CPU)
-        assert judge.accuracy(proxy, narrow, epochs=7, seed=0) == 0.5
+        accuracy = PaperAccuracy(dataset=replace(digits, flip=flip), whiten=False, device=CPU)
+        assert accuracy.measure(proxy, narrow, epochs=7, seed=0) == 0.5
     assert [protocol.augmentation.flip for protocol, _ in seen] == [0.0, 0.5]
     assert {(protocol.epochs, size) for protocol, size in seen} == {(7, len(digits.test))}
 
@@ -124,8 +124,8 @@ def test_every_split_is_whitened_by_the_training_images(digits: Dataset, part: s
     images = getattr(digits, part)
     normalized = [digits.normalization(split.pixels) for split in (digits.train, images)]
     expected = ZCA.fit(normalized[0])(normalized[1])
-    whitened = Judge(dataset=digits, whiten=True, device=CPU).examples(images)
-    plain = Judge(dataset=digits, whiten=False, device=CPU).examples(images)
+    whitened = PaperAccuracy(dataset=digits, whiten=True, device=CPU).examples(images)
+    plain = PaperAccuracy(dataset=digits, whiten=False, device=CPU).examples(images)
     torch.testing.assert_close(whitened.images, expected)
     torch.testing.assert_close(plain.images, normalized[1])
     assert not torch.allclose(whitened.images, plain.images, atol=0.1)

@@ -1,6 +1,12 @@
 """The distillation loop: gradients, checkpoints, resumption, divergence."""
 
+import ctypes
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -54,6 +60,14 @@ def ignore(step, loss, images):
     pass
 
 
+def wait_for(condition):
+    for _ in range(100):
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 class StopError(Exception):
     pass
 
@@ -103,7 +117,7 @@ def test_loss_without_augmentation_is_the_published_one(digits, in_float32, monk
     few = [indices[:5] for indices in class_indices]
     recipe = replace(RECIPE, real_batch=5, loss_scale=7.0, embedding_weight=0.3)
     matching = replace(make_matching(digits, recipe), class_indices=few)
-    monkeypatch.setattr(module, "apply", lambda draws, batch: batch)
+    monkeypatch.setattr(module, "apply", lambda transforms, batch: batch)
     net = make_net(recipe)
     synthetic = matching.random_start(2)
     loss, _ = matching.gradient(synthetic, net, 3)
@@ -114,8 +128,8 @@ def test_loss_without_augmentation_is_the_published_one(digits, in_float32, monk
     assert loss.item() == pytest.approx(7.0 * matching_loss(*means).item(), rel=1e-5)
 
 
-def test_equal_images_under_one_augmentation_draw_have_no_loss(digits, in_float32):
-    """The draw is shared by the real and the synthetic images of a class."""
+def test_equal_images_under_one_augmentation_have_no_loss(digits, in_float32):
+    """One transformation is shared by the real and the synthetic images of a class."""
     images, class_indices = digits
     few = [indices[:3] for indices in class_indices]
     recipe = replace(RECIPE, real_batch=3, flip=True)
@@ -175,6 +189,26 @@ def test_update_is_sgd_with_momentum(digits, tmp_path):
         expected.grad = matching.gradient(expected.detach(), net, step)[1]
         sgd.step()
     torch.testing.assert_close(images, expected.detach())
+
+
+def test_a_distillation_leaves_the_process_as_it_was(digits, tmp_path, monkeypatch):
+    """Threads of PyTorch, here and in threads that start later; the allocator; own threads."""
+    set_in_allocator, before = [], torch.get_num_threads()
+    libc = SimpleNamespace(mallopt=lambda *setting: set_in_allocator.append(setting))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    running = set(threading.enumerate())
+    torch.set_num_threads(3)
+    try:
+        matching = make_matching(digits, replace(RECIPE, steps=1))
+        distill(matching, 1, checkpoint=tmp_path / "c", watch=ignore)
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    del matching
+    gc.collect()
+    assert wait_for(lambda: set(threading.enumerate()) <= running)
+    assert set_in_allocator == []
 
 
 @pytest.mark.parametrize("last", [1, 4])

@@ -10,11 +10,11 @@ from atom_nas.data.augmentation import (
     NONE,
     PUBLISHED,
     Augmentation,
-    Draw,
     Operation,
+    Transforms,
     apply,
     augment_batch,
-    draw,
+    sample_transforms,
 )
 from atom_nas.errors import UserError
 
@@ -29,8 +29,8 @@ def only(operation: Operation) -> Augmentation:
     return replace(NONE, **{name: getattr(PUBLISHED, name) for name in kept})
 
 
-def draw_of(operation: Operation, num_classes: int, seed: int = 0) -> Draw:
-    return draw(only(operation), num_classes, torch.Generator().manual_seed(seed))
+def transforms_of(operation: Operation, num_classes: int, seed: int = 0) -> Transforms:
+    return sample_transforms(only(operation), num_classes, torch.Generator().manual_seed(seed))
 
 
 def random_images(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -92,81 +92,85 @@ def sampled(image: Tensor, theta: list[list[float]]) -> Tensor:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_image_matches_the_definition(operation, size):
     images = random_images(6, 2, 3, *size)
-    draws = draw_of(operation, 6)
+    transforms = transforms_of(operation, 6)
     expected = torch.stack(
         [
             torch.stack([reference(operation, u, image) for image in batch])
-            for u, batch in zip(draws.uniform.tolist(), images, strict=True)
+            for u, batch in zip(transforms.uniform.tolist(), images, strict=True)
         ]
     )
     exact = operation in (Operation.CROP, Operation.CUTOUT, Operation.FLIP)
     tolerance = 0 if exact else 1e-12
-    torch.testing.assert_close(apply(draws, images), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(apply(transforms, images), expected, rtol=tolerance, atol=tolerance)
 
 
 def test_a_mixed_draw_gives_each_class_its_own_operation():
     num_classes = 30
-    draws = draw(PUBLISHED, num_classes, torch.Generator().manual_seed(3))
-    assert set(draws.operation.tolist()) == set(OPERATIONS)
+    transforms = sample_transforms(PUBLISHED, num_classes, torch.Generator().manual_seed(3))
+    assert set(transforms.operation.tolist()) == set(OPERATIONS)
     images = random_images(num_classes, 2, 3, 8, 8)
-    result = apply(draws, images)
+    result = apply(transforms, images)
     for k in range(num_classes):
-        operation, u = Operation(draws.operation[k].item()), draws.uniform[k].tolist()
+        operation, u = Operation(transforms.operation[k].item()), transforms.uniform[k].tolist()
         expected = torch.stack([reference(operation, u, image) for image in images[k]])
         torch.testing.assert_close(result[k], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("operation", [None, *OPERATIONS])
 def test_gradcheck(operation):
-    draws = draw(PUBLISHED, 8, torch.Generator().manual_seed(3))
-    draws = draw_of(operation, 2) if operation else draws
-    images = random_images(len(draws.operation), 2, 2, 4, 5).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: apply(draws, x), images)
+    transforms = sample_transforms(PUBLISHED, 8, torch.Generator().manual_seed(3))
+    transforms = transforms_of(operation, 2) if operation else transforms
+    images = random_images(len(transforms.operation), 2, 2, 4, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: apply(transforms, x), images)
 
 
 def test_real_and_synthetic_of_a_class_are_transformed_alike():
-    draws = draw(PUBLISHED, 20, torch.Generator().manual_seed(0))
+    transforms = sample_transforms(PUBLISHED, 20, torch.Generator().manual_seed(0))
     picture = random_images(1, 1, 3, 8, 8)
-    real = apply(draws, picture.expand(20, 5, -1, -1, -1))
-    synthetic = apply(draws, picture.expand(20, 1, -1, -1, -1))
+    real = apply(transforms, picture.expand(20, 5, -1, -1, -1))
+    synthetic = apply(transforms, picture.expand(20, 1, -1, -1, -1))
     torch.testing.assert_close(real, synthetic.expand_as(real))
-    colored = (draws.operation == Operation.COLOR).nonzero().flatten()
+    colored = (transforms.operation == Operation.COLOR).nonzero().flatten()
     assert len(colored) > 1
     assert not torch.allclose(synthetic[colored[0]], synthetic[colored[1]])
 
 
 def test_a_run_of_classes_is_transformed_as_in_the_whole():
-    draws = draw(PUBLISHED, 12, torch.Generator().manual_seed(0))
+    transforms = sample_transforms(PUBLISHED, 12, torch.Generator().manual_seed(0))
     images = random_images(12, 2, 3, 8, 8)
     part = torch.arange(4, 9)
-    torch.testing.assert_close(apply(draws[part], images[part]), apply(draws, images)[part])
+    torch.testing.assert_close(
+        apply(transforms[part], images[part]), apply(transforms, images)[part]
+    )
 
 
 def test_strength_zero_is_identity():
     images = random_images(9, 2, 3, 8, 8)
-    draws = draw(NONE, 9, torch.Generator().manual_seed(0))
-    assert (draws.operation == Operation.NONE).all()
-    assert torch.equal(apply(draws, images), images)
+    transforms = sample_transforms(NONE, 9, torch.Generator().manual_seed(0))
+    assert (transforms.operation == Operation.NONE).all()
+    assert torch.equal(apply(transforms, images), images)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_switched_off_operation_is_identity_even_if_forced(operation):
     images = random_images(5, 2, 3, 8, 8)
-    published = draw_of(operation, 5)
+    published = transforms_of(operation, 5)
     others = only(next(other for other in OPERATIONS if other != operation))
     forced = replace(published, augmentation=others)
     torch.testing.assert_close(apply(forced, images), images, rtol=0, atol=1e-12)
 
 
 def test_operations_that_are_off_are_never_drawn():
-    draws = draw(Augmentation(flip=0.0, scale=1.0), 600, torch.Generator().manual_seed(0))
-    drawn = {Operation(index) for index in draws.operation.tolist()}
+    transforms = sample_transforms(
+        Augmentation(flip=0.0, scale=1.0), 600, torch.Generator().manual_seed(0)
+    )
+    drawn = {Operation(index) for index in transforms.operation.tolist()}
     assert drawn == set(OPERATIONS) - {Operation.FLIP, Operation.SCALE}
 
 
 def test_operations_are_drawn_uniformly():
-    draws = draw(PUBLISHED, 6000, torch.Generator().manual_seed(0))
-    counts = torch.bincount(draws.operation, minlength=7)
+    transforms = sample_transforms(PUBLISHED, 6000, torch.Generator().manual_seed(0))
+    counts = torch.bincount(transforms.operation, minlength=7)
     assert counts[Operation.NONE] == 0
     # standard deviation of a count: sqrt(6000 / 6 * 5 / 6) = 29
     assert (counts[1:] - 1000).abs().max() < 5 * 29
@@ -177,10 +181,10 @@ def test_the_generator_alone_decides():
 
     def result(seed: int) -> Tensor:
         torch.manual_seed(seed + 100)
-        return apply(draw(PUBLISHED, 10, torch.Generator().manual_seed(seed)), images)
+        return apply(sample_transforms(PUBLISHED, 10, torch.Generator().manual_seed(seed)), images)
 
     before = torch.get_rng_state()
-    draw(PUBLISHED, 10, torch.Generator().manual_seed(0))
+    sample_transforms(PUBLISHED, 10, torch.Generator().manual_seed(0))
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(result(5), result(5))
     assert not torch.equal(result(5), result(6))
@@ -189,14 +193,14 @@ def test_the_generator_alone_decides():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shape_and_dtype_are_kept(dtype, channels):
-    draws = draw(PUBLISHED, 30, torch.Generator().manual_seed(3))
+    transforms = sample_transforms(PUBLISHED, 30, torch.Generator().manual_seed(3))
     exact = random_images(30, 2, channels, 33, 64)
     images = exact.to(dtype).requires_grad_()
-    result = apply(draws, images)
+    result = apply(transforms, images)
     assert (result.shape, result.dtype) == (images.shape, dtype)
     assert result.is_contiguous()
     eps = torch.finfo(dtype).eps
-    expected = apply(draws, images.detach().double())
+    expected = apply(transforms, images.detach().double())
     torch.testing.assert_close(result.double(), expected, rtol=4 * eps, atol=max(16 * eps, 1e-4))
     result.sum().backward()
     assert images.grad is not None
@@ -204,20 +208,22 @@ def test_shape_and_dtype_are_kept(dtype, channels):
 
 
 def test_brightness_and_contrast_ranges():
-    shift = apply(draw_of(Operation.COLOR, 2000), torch.zeros(2000, 1, 3, 2, 2)).mean((1, 2, 3, 4))
+    shift = apply(transforms_of(Operation.COLOR, 2000), torch.zeros(2000, 1, 3, 2, 2)).mean(
+        (1, 2, 3, 4)
+    )
     assert -0.5 <= shift.min() < -0.49
     assert 0.49 < shift.max() <= 0.5
     stripes = torch.tensor([-1.0, 1.0]).expand(2000, 1, 3, 2, 2)  # gray: saturation does nothing
-    contrast = apply(draw_of(Operation.COLOR, 2000), stripes).std((1, 2, 3, 4), correction=0)
+    contrast = apply(transforms_of(Operation.COLOR, 2000), stripes).std((1, 2, 3, 4), correction=0)
     assert 0.5 - 1e-6 <= contrast.min() < 0.51
     assert 1.49 < contrast.max() <= 1.5 + 1e-6
 
 
 def test_saturation_range():
     augmentation = replace(NONE, saturation=2.0)
-    draws = draw(augmentation, 2000, torch.Generator().manual_seed(0))
+    transforms = sample_transforms(augmentation, 2000, torch.Generator().manual_seed(0))
     red = torch.tensor([2.0, -1.0, -1.0])[:, None, None].expand(2000, 1, 3, 2, 2)
-    factor = apply(draws, red)[:, 0, 0, 0, 0] / 2
+    factor = apply(transforms, red)[:, 0, 0, 0, 0] / 2
     assert 0 <= factor.min() < 0.01
     assert 1.99 < factor.max() <= 2
 
@@ -225,14 +231,14 @@ def test_saturation_range():
 def test_crop_reaches_every_shift_and_no_other():
     image = torch.zeros(1, 1, 1, 16, 16)
     image[..., 8, 8] = 1
-    moved = apply(draw_of(Operation.CROP, 2000), image.expand(2000, -1, -1, -1, -1))
+    moved = apply(transforms_of(Operation.CROP, 2000), image.expand(2000, -1, -1, -1, -1))
     places = {divmod(place, 16) for place in moved.flatten(1).argmax(1).tolist()}
     assert places == {(y, x) for y in range(6, 11) for x in range(6, 11)}
     assert (moved.flatten(1).sum(1) == 1).all()
 
 
 def test_cutout_boxes():
-    cut = apply(draw_of(Operation.CUTOUT, 2000), torch.ones(2000, 1, 1, 16, 16)) == 0
+    cut = apply(transforms_of(Operation.CUTOUT, 2000), torch.ones(2000, 1, 1, 16, 16)) == 0
     rows, columns = cut.any(-1).sum(-1).flatten(), cut.any(-2).sum(-1).flatten()
     for length in (rows, columns):
         assert length.min() == 4  # a centre on the border
@@ -243,7 +249,7 @@ def test_cutout_boxes():
 
 def test_half_of_the_flips_mirror():
     image = torch.tensor([0.0, 1.0]).expand(2000, 1, 1, 1, 2)
-    mirrored = apply(draw_of(Operation.FLIP, 2000), image)[..., 0].mean()
+    mirrored = apply(transforms_of(Operation.FLIP, 2000), image)[..., 0].mean()
     assert abs(mirrored - 0.5) < 5 * 0.5 / math.sqrt(2000)
 
 
@@ -261,7 +267,7 @@ def test_scale_and_rotation_ranges(operation, entry, low, high):
     """The slopes of a ramp show the linear map: bilinear sampling is exact on ramps."""
     ramp = torch.arange(16, dtype=torch.float64) - 7.5
     ramps = torch.stack([ramp[:, None].expand(16, 16), ramp.expand(16, 16)])
-    result = apply(draw_of(operation, 2000), ramps.expand(2000, 1, 2, 16, 16))[:, 0, entry[0]]
+    result = apply(transforms_of(operation, 2000), ramps.expand(2000, 1, 2, 16, 16))[:, 0, entry[0]]
     step = (1, 0) if entry[1] == 0 else (0, 1)
     slope = result[:, 7 + step[0], 7 + step[1]] - result[:, 7, 7]
     room = (high - low) / 100
@@ -271,7 +277,7 @@ def test_scale_and_rotation_ranges(operation, entry, low, high):
 
 def test_nothing_is_clamped():
     images = 1e3 * random_images(30, 1, 3, 8, 8)
-    result = apply(draw(PUBLISHED, 30, torch.Generator().manual_seed(0)), images)
+    result = apply(sample_transforms(PUBLISHED, 30, torch.Generator().manual_seed(0)), images)
     assert result.min() < -1e3
     assert result.max() > 1e3
 
@@ -281,8 +287,8 @@ def test_augment_batch_draws_for_every_image():
     result = augment_batch(
         PUBLISHED, image.expand(40, -1, -1, -1), torch.Generator().manual_seed(0)
     )
-    draws = draw(PUBLISHED, 40, torch.Generator().manual_seed(0))
-    assert torch.equal(result, apply(draws, image.expand(40, 1, -1, -1, -1))[:, 0])
+    transforms = sample_transforms(PUBLISHED, 40, torch.Generator().manual_seed(0))
+    assert torch.equal(result, apply(transforms, image.expand(40, 1, -1, -1, -1))[:, 0])
     assert len(torch.unique(result.flatten(1), dim=0)) > 20
 
 

@@ -69,7 +69,7 @@ def test_float32_fit_agrees_with_float64():
     exact, rounded = ZCA.fit(correlated_images()), ZCA.fit(correlated_images(dtype=torch.float32))
     for name in ("mean", "matrix", "inverse"):
         torch.testing.assert_close(
-            getattr(rounded, name).double(), getattr(exact, name), rtol=1e-5, atol=1e-5
+            getattr(rounded, name).double(), getattr(exact, name), rtol=1e-5, atol=5e-5
         )
 
 

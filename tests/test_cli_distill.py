@@ -1,0 +1,75 @@
+"""The command distill: its artifact is made once, and by no other settings."""
+
+import re
+
+import pytest
+import torch
+from tiny_run import error_of, save_data
+
+from atom_nas.cli import main
+
+
+@pytest.fixture
+def data(tmp_path):
+    return save_data(tmp_path)
+
+
+def distill_args(data, out, *more):
+    args = ["distill", "--dataset", data, "--proxy", "atom_ipc2", "--steps", "2", "--out", out]
+    return [str(arg) for arg in [*args, *more]]
+
+
+def test_distill_makes_the_artifact_once(capsys, tmp_path, data, monkeypatch):
+    out, devices = tmp_path / "proxy", []
+    monkeypatch.setattr("atom_nas.cli.keep_freed_memory", devices.append)
+    main(distill_args(data, out, "--device", "cpu"))
+    assert devices == [torch.device("cpu")]
+    said = rf"^atom_ipc2: 6 images, \d+ s, in {re.escape(str(out))}$"
+    assert re.search(said, capsys.readouterr().out, re.MULTILINE)
+    assert {"images.safetensors", "manifest.json", "preview.png"} <= {
+        path.name for path in out.iterdir()
+    }
+    before = (out / "images.safetensors").stat().st_mtime_ns
+    monkeypatch.setattr(
+        "atom_nas.distillation.condense.distill", lambda *_, **__: pytest.fail("again")
+    )
+    main(distill_args(data, out))
+    assert (out / "images.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("change", "culprit"),
+    [
+        (["--seed", "1"], "seed"),
+        (["--steps", "3"], "recipe"),
+        (["--adjust", "loss_scale=10"], "recipe"),
+        (["--proxy", "dm_ipc2"], "method"),
+        (["--proxy", "atom_ipc3"], "images_per_class"),
+    ],
+)
+def test_distill_with_other_settings_leaves_the_artifact(capsys, tmp_path, data, change, culprit):
+    out = tmp_path / "proxy"
+    main(distill_args(data, out))
+    capsys.readouterr()
+    before = (out / "images.safetensors").read_bytes()
+    line = error_of(capsys, distill_args(data, out, *change))
+    assert str(out) in line
+    assert culprit in line
+    assert (out / "images.safetensors").read_bytes() == before
+
+
+def test_distill_does_not_go_on_from_a_checkpoint_of_other_settings(
+    capsys, tmp_path, data, monkeypatch
+):
+    def interrupted(*args, **kwargs):
+        (tmp_path / "proxy" / "checkpoint.safetensors").write_text("of seed 0")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("atom_nas.distillation.condense.distill", interrupted)
+        with pytest.raises(SystemExit) as caught:
+            main(distill_args(data, tmp_path / "proxy"))
+    assert caught.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    line = error_of(capsys, distill_args(data, tmp_path / "proxy", "--seed", "1"))
+    assert "seed 0 (now 1)" in line

@@ -1,0 +1,128 @@
+"""A whole tiny run by the command line: its files, and what a later call does with them."""
+
+import json
+
+import pytest
+import torch
+from tiny_run import error_of, rows_of, run_args, save_data, save_space
+
+from atom_nas.cli import main
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished tiny run: (its folder, its arguments)."""
+    folder = tmp_path_factory.mktemp("run")
+    args = run_args(save_data(folder), save_space(folder), folder / "out")
+    main(args)
+    return folder / "out", args
+
+
+def test_a_run_makes_every_file_of_the_interface(finished):
+    out, _ = finished
+    files = {"candidates.csv", "truth.csv", "audit.json", "report.html", "report.md"}
+    assert files <= {path.name for path in out.iterdir()}
+    for suffix in ("png", "svg"):
+        assert len(list(out.rglob(f"*.{suffix}"))) >= 4
+    (export,) = (out / "export").iterdir()
+    assert {"architecture.json"} <= {path.name for path in export.iterdir()}
+    assert list(export.glob("*.safetensors"))
+    assert list(export.glob("*.py"))
+    assert list(export.glob("*.onnx"))
+    assert not [path for path in out.rglob("*.partial")]
+
+
+def test_candidates_of_a_run(finished):
+    rows = rows_of(finished[0] / "candidates.csv")
+    columns = ["candidate", "state", "width", "depth", "objective", "proxy_accuracy"]
+    assert list(rows[0])[:9] == [*columns, "num_params", "macs", "seconds"]
+    assert len({row["candidate"] for row in rows}) == len(rows) == 6
+    for row in rows:
+        assert row["candidate"] == f"{row['width']}-{row['depth']}"
+        if row["width"] == "13":
+            assert (row["state"], row["objective"], row["proxy_accuracy"]) == ("FAIL", "", "")
+            assert row["reason"] == "13 is unlucky"
+        else:
+            assert row["state"] == "COMPLETE"
+            assert 0 <= float(row["proxy_accuracy"]) <= 1
+            assert int(row["num_params"]) > 0
+            assert int(row["macs"]) > 0
+            assert float(row["seconds"]) > 0
+
+
+def test_truth_of_a_run(finished):
+    rows = rows_of(finished[0] / "truth.csv")
+    assert list(rows[0]) == ["candidate", "seed", "test_accuracy", "seconds", "failure"]
+    assert {row["candidate"] for row in rows} == {"4-1", "4-2", "8-1", "8-2"}
+    assert len(rows) == 4
+    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)
+
+
+def test_audit_of_a_run(finished):
+    audit = json.loads((finished[0] / "audit.json").read_text())
+    assert (audit["dataset"], audit["space"], audit["proxy"]) == ("toy", "six", "atom_ipc2")
+    assert audit["n"] == 4
+    assert {"random_ipc2", "num_params", "free_average"} < audit["verdict"].keys()
+    assert set(audit["verdict"].values()) == {"undecided"}
+    assert audit["baselines"].keys() == audit["verdict"].keys()
+    assert audit["decision"] == "undecided"
+    assert audit["regret_points"] >= 0
+    assert audit["seconds"]["distill"] > 0
+    assert audit["seconds"]["proxy_per_candidate"] > 0
+    assert audit["seconds"]["full_per_candidate"] > 0
+    for name in ("spearman", "kendall"):
+        assert audit[name]["low"] <= audit[name]["value"] <= audit[name]["high"]
+    assert any("30 candidates" in sentence for sentence in audit["sentences"])
+
+
+def test_running_again_trains_nothing(finished, monkeypatch):
+    out, args = finished
+    kept = ["scores.csv", "truth.csv", "candidates.csv", "audit.csv"]
+    before = {name: (out / name).read_bytes() for name in kept}
+    times = {path: path.stat().st_mtime_ns for path in (out / "weights").iterdir()}
+    makers = ("scoring.proxy_scores.fit_and_score", "audit.trained_truth.fit")
+    for where in (*makers, "distillation.condense.distill"):
+        monkeypatch.setattr(f"atom_nas.{where}", lambda *_, **__: pytest.fail("trained again"))
+    devices = []
+    monkeypatch.setattr("atom_nas.cli.keep_freed_memory", devices.append)
+    main(["audit", *args[1:]])
+    assert devices == [torch.device("cpu")]
+    assert {name: (out / name).read_bytes() for name in kept} == before
+    assert {path: path.stat().st_mtime_ns for path in (out / "weights").iterdir()} == times
+
+
+@pytest.mark.parametrize(
+    ("change", "culprit"),
+    [
+        (["--seed", "1"], "seed 0 (now 1)"),
+        (["--proxy", "dm_ipc2"], "proxy atom_ipc2 (now dm_ipc2)"),
+        (["--max-macs", "99"], "max_macs null (now 99)"),
+        (["--full-epochs", "2"], "full_epochs 1 (now 2)"),
+        (["--sampler", "random"], "sampler tpe (now random)"),
+        (["--space", "convnet"], "space six (now convnet)"),
+    ],
+)
+def test_a_run_with_other_settings_is_refused(capsys, finished, change, culprit):
+    out, args = finished
+    before = {path: path.stat().st_mtime_ns for path in (out, *out.rglob("*"))}
+    line = error_of(capsys, [*args, *change])
+    assert culprit in line
+    assert f"{out} was made with" in line
+    assert {path: path.stat().st_mtime_ns for path in (out, *out.rglob("*"))} == before
+
+
+def test_options_of_a_config_are_overridden_by_arguments(capsys, finished, tmp_path):
+    _, args = finished
+    (tmp_path / "c.toml").write_text('sampler = "random"\nseed = 5\n')
+    line = error_of(capsys, [*args, "--config", tmp_path / "c.toml", "--seed", "0"])
+    assert "sampler tpe (now random)" in line
+    assert "seed" not in line.split("was made with")[1].split(";")[0]
+
+
+def test_the_report_is_written_again_from_the_folder_alone(capsys, finished):
+    out, _ = finished
+    before = (out / "report.md").read_text()
+    (out / "report.md").unlink()
+    main(["report", "--out", str(out)])
+    assert f"report: {out}" in capsys.readouterr().out
+    assert (out / "report.md").read_text() == before

@@ -1,0 +1,172 @@
+"""Options of a dataclass from arguments and TOML: every type, what is refused, and the help."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from atom_nas.errors import UserError
+from atom_nas.parsing import parse_options, parse_settings, read_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    method: str = "atom"
+    """How it is
+    done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Base):
+    audit_size: int = field(default=0, metadata={"aliases": ("n",)})
+    """How many."""
+    width: float | None = None
+    out: Path | None = None
+    """Where to."""
+    ipc: tuple[int, ...] = (1, 10)
+    """Images."""
+    fast: bool = False
+
+
+def parse(*args):
+    return parse_options(Choice, args, usage="try", about="Try it.")
+
+
+def write(tmp_path, text):
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("args", "found"),
+    [
+        ("", {}),
+        ("--method dm --audit-size 3", {"method": "dm", "audit_size": 3}),
+        ("--n=3 --method=a=b", {"method": "a=b", "audit_size": 3}),
+        ("--n 3 --audit_size -1", {"audit_size": -1}),
+        ("--width 1e-2 --out there", {"width": 0.01, "out": Path("there")}),
+        ("--ipc 1 2 3 --fast --n 4", {"ipc": (1, 2, 3), "fast": True, "audit_size": 4}),
+        ("--ipc=5", {"ipc": (5,)}),
+    ],
+)
+def test_arguments_of_every_type(args, found):
+    assert parse(*args.split()) == found
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--metod dm", "unknown option '--metod'. Did you mean '--method'?"),
+        ("--nn=3", "unknown option '--nn'. Did you mean '--n'?"),
+        ("--confg c", "Did you mean '--config'?"),
+        ("dm", "unknown option 'dm'. Known: --audit-size, --config,"),
+        ("--fast dm", "unknown option 'dm'"),
+        ("--n many", "--n is 'many'; give a whole number."),
+        ("--n 1.5", "--n is '1.5'; give a whole number."),
+        ("--width nan", "--width is 'nan'; give a finite number."),
+        ("--ipc 1 x", "--ipc is 'x'; give a whole number."),
+        ("--fast=maybe", "--fast is 'maybe'; give true or false."),
+        ("--n", "--n lacks its value; give a whole number."),
+        ("--out --n 3", "--out lacks its value; give a path."),
+        ("--config", "--config lacks its value; give a path."),
+    ],
+)
+def test_bad_arguments_are_said_in_one_line(args, message):
+    with pytest.raises(UserError) as caught:
+        parse(*args.split())
+    assert str(caught.value).startswith(message) or message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_help_says_what_every_option_means(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    with pytest.raises(SystemExit) as caught:
+        parse("--n", "3", "--help")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "usage: try [--option VALUE ...]",
+        "",
+        "Try it.",
+        "",
+        "  --method TEXT           How it is done. [atom]",
+        "  --audit-size, --n INT   How many. [0]",
+        "  --width NUMBER",
+        "  --out PATH              Where to.",
+        "  --ipc INT ...           Images. [1 10]",
+        "  --fast",
+        "  --config PATH           A TOML file of these",
+        "                          options.",
+    ]
+
+
+def test_arguments_come_before_the_config(tmp_path):
+    file = write(tmp_path, 'audit-size = 3\nmethod = "dm"')
+    assert parse("--n", "4", "--config", str(file)) == {"audit_size": 4, "method": "dm"}
+
+
+def test_a_config_sets_options_of_every_type(tmp_path):
+    text = 'method = "dm"\naudit_size = 31\nwidth = 1\nout = "o"\nipc = [1, 2]\nfast = true'
+    assert read_config(write(tmp_path, text), Choice) == {
+        "method": "dm",
+        "audit_size": 31,
+        "width": 1.0,
+        "out": Path("o"),
+        "ipc": (1, 2),
+        "fast": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("metod = 3", r"'metod'.*Did you mean 'method'"),
+        ("config = 'c'", r"'config'"),
+        ("audit_size = '3'", r"audit_size in .*c\.toml is '3'; give a whole number"),
+        ("audit-size = true", r"audit-size in .* is True; give a whole number"),
+        ("audit_size = 3.0", r"audit_size in .* is 3\.0; give a whole number"),
+        ("method = 3", r"method in .* is 3; give a text"),
+        ("out = 3", r"out in .* is 3; give a path"),
+        ("width = 'many'", r"width in .* is 'many'; give a finite number"),
+        ("ipc = [1, 'x']", r"ipc in .* is \[1, 'x'\]; give a whole number"),
+        ("n = ", r"c\.toml is not TOML"),
+        ("[search]\nn = 3", r"'search'"),
+        ("n = " + "[" * 10_000, r"c\.toml is not TOML"),
+    ],
+)
+def test_a_bad_config_is_said_in_one_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_config(write(tmp_path, text), Choice)
+    assert "\n" not in str(caught.value)
+
+
+def test_configs_that_cannot_be_read(tmp_path):
+    (tmp_path / "c.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="is not TOML"):
+        read_config(tmp_path / "c.toml", Choice)
+    with pytest.raises(UserError, match=r"none\.toml cannot be read: No such file"):
+        read_config(tmp_path / "none.toml", Choice)
+
+
+def test_settings_are_of_their_types():
+    types = {"norm": str, "width": int, "scale": float, "whiten": bool}
+    text = "scale=10, norm=batch,width=64,whiten=true"
+    found = parse_settings("--adjust", text, types)
+    assert found == {"scale": 10.0, "norm": "batch", "width": 64, "whiten": True}
+    assert parse_settings("--shrink", "cells=1,,width = 8") == {"cells": 1, "width": 8}
+    assert parse_settings("--shrink", "") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "types", "message"),
+    [
+        ("widht=3", {"width": int}, "unknown setting in --x 'widht'. Did you mean 'width'"),
+        ("width=3", {}, "unknown setting in --x 'width'"),
+        ("width=3.5", {"width": int}, "width in --x is '3.5'; give a whole number"),
+        ("width", None, "width in --x is ''; give a whole number"),
+        ("width=²", None, "width in --x is '²'; give a whole number"),
+    ],
+)
+def test_bad_settings(text, types, message):
+    with pytest.raises(UserError, match=message):
+        parse_settings("--x", text, types)
