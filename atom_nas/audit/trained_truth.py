@@ -8,7 +8,7 @@ audit, the search or the export reads the test split.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -197,7 +197,7 @@ class TrainedTruth:
             for images in (data.train, data.validation, data.test)
         )
 
-    def lengthen(self, first_few: Callable[[], list[tuple[Any, int]]]) -> None:
+    def lengthen(self, first_few: Callable[[], Sequence[tuple[Any, int]]]) -> None:
         """Double the training until the validation loss of the first few stops falling.
 
         It has stopped where twice the steps lower its mean by less than a tenth; no training is

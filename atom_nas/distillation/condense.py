@@ -17,6 +17,7 @@ from atom_nas import plugins
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
+from atom_nas.distillation.macs import count_distillation
 from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.proxy import (
     PREVIEW,
@@ -148,6 +149,7 @@ def _make(job: Condensation, folder: Path, device: torch.device) -> Proxy:
         "digest": digest(job.identity),
         "images_digest": images.digest,
         "device": str(device),
+        **_kind_and_cost(job),
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(device),
         "versions": {name: version(name) for name in ("atom_nas", "torch", "torchvision")},
@@ -156,6 +158,17 @@ def _make(job: Condensation, folder: Path, device: torch.device) -> Proxy:
     save_proxy(proxy, folder)
     _checkpoint(folder).unlink(missing_ok=True)
     return proxy
+
+
+def _kind_and_cost(job: Condensation) -> dict[str, object]:
+    """Return what an audit takes the images for, and the multiply-adds that they took."""
+    module, train = load_method(job.method), job.dataset.train
+    if job.recipe:
+        macs = count_distillation(job.recipe, train, job.images_per_class)
+    else:
+        macs = module.count_macs(train) if hasattr(module, "count_macs") else 0.0
+    kind = getattr(module, "KIND", "distilled" if job.recipe else "coreset")
+    return {"kind": kind, "macs": macs}
 
 
 def _checkpoint(folder: Path) -> Path:

@@ -1,5 +1,7 @@
 """Embeddings of real images by a briefly trained ConvNet-3: the space in which coresets choose."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -8,8 +10,9 @@ from atom_nas.training.convnet import ConvNet
 from atom_nas.training.devices import autocast
 from atom_nas.training.fit import EVALUATION_BATCH, Examples, Training, fit
 
-NUM_IMAGES = 20_000
-"""Images seen in training, in whole epochs, at least one: enough for classes to part."""
+NUM_IMAGES, WIDTH = 20_000, 64
+"""Images seen in training, in whole epochs, at least one: enough for classes to part; and channels
+of the net."""
 
 
 def embed(train: ImageSet, *, seed: int, device: torch.device) -> Tensor:
@@ -17,13 +20,13 @@ def embed(train: ImageSet, *, seed: int, device: torch.device) -> Tensor:
 
     The net is a ConvNet-3 of width 64 trained on `train` itself for about 20,000 images.
     """
-    examples = Examples(images=Normalization.fit(train)(train.pixels), labels=train.labels).to(
-        device
-    )
+    examples = Examples.of(train, Normalization.fit(train), device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = ConvNet(train.image_shape, train.num_classes, width=64)
-    training = Training(epochs=max(1, NUM_IMAGES // len(train)), flip=False)
+        net = ConvNet(train.image_shape, train.num_classes, width=WIDTH)
+    training = Training(steps=1, flip=False)
+    epochs = max(1, NUM_IMAGES // len(train))
+    training = replace(training, steps=training.steps_in(epochs, len(train)))
     fit(net, examples, training, seed=seed)
     net.eval()
     with torch.inference_mode(), autocast(device):

@@ -33,7 +33,7 @@ class Proxy:
 
     `images` are sorted by class; `manifest` says how they were made: proxy, method,
     images_per_class, recipe, dataset, train_digest, seed, digest (of all these), images_digest,
-    seconds, peak_memory_bytes, versions.
+    kind, macs, seconds, peak_memory_bytes, versions.
     """
 
     images: ImageSet
@@ -48,6 +48,16 @@ class Proxy:
     def digest(self) -> str:
         """SHA-256 of all that the condensation depended on, 64 hexadecimal digits."""
         return str(self.manifest["digest"])
+
+    @property
+    def kind(self) -> str:
+        """What an audit takes it for: distilled, random, coreset or full_data."""
+        return str(self.manifest["kind"])
+
+    @property
+    def macs(self) -> float:
+        """The multiply-adds that the condensation took."""
+        return float(self.manifest["macs"])
 
     @property
     def seed(self) -> int:

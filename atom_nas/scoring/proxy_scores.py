@@ -40,6 +40,7 @@ class ProxyScores:
         self._rows = {tuple(row[column] for column in KEY): row for row in self._table.rows}
         self._space, self._dataset, self._device = space, dataset, device
         self._macs: dict[str, int | None] = {}
+        self._last: tuple[str, Examples | None] = "", None
         self._validation = Examples.of(dataset.validation, dataset.normalization, device)
 
     def score(self, proxy: Proxy, architecture: Any, training: Training, *, seed: int) -> Outcome:
@@ -49,13 +50,9 @@ class ProxyScores:
         """
         key = (proxy.images.digest[:16], self._digest(training), candidate_name(architecture))
         if key not in self._rows:
-            row = {
-                "proxy": proxy.name,
-                "proxy_seed": proxy.seed,
-                **dict(zip(KEY, key, strict=True)),
-            }
+            about = {"proxy": proxy.name, "proxy_seed": proxy.seed, "seed": seed}
             measured = self._measure(proxy, architecture, training, seed)
-            self._table.append({**row, "seed": seed, **measured})
+            self._table.append({**about, **dict(zip(KEY, key, strict=True)), **measured})
             self._rows[key] = self._table.rows[-1]
         row = self._rows[key]
         if row["failure"]:
@@ -93,10 +90,19 @@ class ProxyScores:
         parts = [training, space.digest, space.settings, data.validation.digest, data.normalization]
         return digest(parts)[:16]
 
+    def _examples(self, proxy: Proxy) -> Examples:
+        """Return the images of `proxy` as nets take them; those of the last call are kept."""
+        digest, examples = self._last
+        if digest != proxy.images.digest or examples is None:
+            digest = proxy.images.digest
+            examples = Examples.of(proxy.images, self._dataset.normalization, self._device)
+            self._last = digest, examples
+        return examples
+
     def _measure(
         self, proxy: Proxy, architecture: Any, training: Training, seed: int
     ) -> dict[str, object]:
-        train = Examples.of(proxy.images, self._dataset.normalization, self._device)
+        train = self._examples(proxy)
         start = time.perf_counter()
         try:
             net = self._space.build(architecture, seed=seed)

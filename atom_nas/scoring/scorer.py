@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from tqdm import tqdm
 
 from atom_nas.distillation.proxy import Proxy
-from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.estimator import Array, Estimator, Kind
 from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
 from atom_nas.storage import derive_seed
@@ -87,7 +87,7 @@ class Scorer:
         proxies = self.proxies(name)
         return Estimator(
             name=proxies[0].name,
-            kind=proxies[0].kind,
+            kind=cast(Kind, proxies[0].kind),
             scores=repeats.mean(0),
             repeats=repeats,
             measure=self.measure,

@@ -5,6 +5,9 @@ from torch import Tensor
 
 from atom_nas.data.images import ImageSet
 from atom_nas.distillation.embedding import embed
+from atom_nas.distillation.macs import count_embedding as count_macs
+
+__all__ = ["count_macs", "select"]
 
 
 def select(train: ImageSet, images_per_class: int, *, seed: int, device: torch.device) -> Tensor:

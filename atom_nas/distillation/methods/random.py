@@ -5,6 +5,8 @@ from torch import Tensor
 
 from atom_nas.data.images import ImageSet
 
+KIND = "random"
+
 
 def select(train: ImageSet, images_per_class: int, *, seed: int, device: torch.device) -> Tensor:
     """Return the positions of `images_per_class` distinct images of each class."""
