@@ -32,7 +32,7 @@ def args(tmp_path):
     """Return what makes the command line of a table in which wider is better."""
     (tmp_path / "widths.py").write_text(SPACE)
     rows = [f"{width},{width / 100}\n" for width in range(1, 61)]
-    (tmp_path / "wider.csv").write_text("candidate,test_accuracy\n" + "".join(rows))
+    (tmp_path / "wider.csv").write_text("candidate,validation_accuracy\n" + "".join(rows))
     common = {
         "space": tmp_path / "widths.py",
         "truth": tmp_path / "wider.csv",
@@ -90,7 +90,7 @@ def test_the_sample_grows_until_the_interval_is_narrow(tmp_path, args, monkeypat
         rho = SimpleNamespace(value=0.0, low=-half, high=half)
         return SimpleNamespace(proxy=SimpleNamespace(spearman=rho), sentences=[])
 
-    monkeypatch.setattr("atom_nas.audit.auditor.Confirmation.judge", judge)
+    monkeypatch.setattr("atom_nas.audit.auditor.Auditor.audit", judge)
     monkeypatch.setattr("atom_nas.pipeline.Pipeline.report", lambda self: None)
     main(args("audit", n=10, until_width=0.07))
     assert seen == [10, 20, 30]

@@ -1,11 +1,13 @@
 """A whole tiny run by the command line: its files, and what a later call does with them."""
 
-import json
+import shutil
 
 import pytest
 import torch
 from tiny_run import error_of, rows_of, run_args, save_data, save_space
 
+from atom_nas.audit.record import Audit
+from atom_nas.audit.trained_truth import COLUMNS
 from atom_nas.cli import main
 
 
@@ -52,27 +54,25 @@ def test_candidates_of_a_run(finished):
 
 def test_truth_of_a_run(finished):
     rows = rows_of(finished[0] / "truth.csv")
-    assert list(rows[0]) == ["candidate", "seed", "test_accuracy", "seconds", "failure"]
+    assert list(rows[0]) == [*COLUMNS, "checksum"]
     assert {row["candidate"] for row in rows} == {"4-1", "4-2", "8-1", "8-2"}
     assert len(rows) == 4
-    assert all(0 <= float(row["test_accuracy"]) <= 1 for row in rows)
+    for split in ("validation", "test"):
+        assert all(0 <= float(row[f"{split}_accuracy"]) <= 1 for row in rows)
 
 
 def test_audit_of_a_run(finished):
-    audit = json.loads((finished[0] / "audit.json").read_text())
-    assert (audit["dataset"], audit["space"], audit["proxy"]) == ("toy", "six", "atom_ipc2")
-    assert audit["n"] == 4
-    assert {"random_ipc2", "num_params", "free_average"} < audit["verdict"].keys()
-    assert set(audit["verdict"].values()) == {"undecided"}
-    assert audit["baselines"].keys() == audit["verdict"].keys()
-    assert audit["decision"] == "undecided"
-    assert audit["regret_points"] >= 0
-    assert audit["seconds"]["distill"] > 0
-    assert audit["seconds"]["proxy_per_candidate"] > 0
-    assert audit["seconds"]["full_per_candidate"] > 0
-    for name in ("spearman", "kendall"):
-        assert audit[name]["low"] <= audit[name]["value"] <= audit[name]["high"]
-    assert any("30 candidates" in sentence for sentence in audit["sentences"])
+    audit = Audit.from_json((finished[0] / "audit.json").read_text())
+    assert (audit.dataset, audit.space, audit.proxy.name) == ("toy", "six", "atom_ipc2")
+    assert audit.n == 4
+    rivals = {rival.figures.name for rival in audit.rivals}
+    assert {"random_ipc2", "num_params", "free_average"} < rivals
+    assert {rival.comparison.verdict for rival in audit.rivals} == {"undecided"}
+    assert audit.decision == "undecided"
+    assert audit.proxy.setup_macs > 0 and audit.proxy.setup_seconds > 0
+    assert audit.proxy.macs_per_candidate > 0 and audit.proxy.seconds_per_candidate > 0
+    assert audit.full_macs > audit.proxy.macs_per_candidate and audit.full_seconds > 0
+    assert any("30 candidates" in sentence for sentence in audit.sentences)
 
 
 def test_running_again_trains_nothing(finished, monkeypatch):
@@ -97,7 +97,8 @@ def test_running_again_trains_nothing(finished, monkeypatch):
         (["--seed", "1"], "seed 0 (now 1)"),
         (["--proxy", "dm_ipc2"], "proxy atom_ipc2 (now dm_ipc2)"),
         (["--max-macs", "99"], "max_macs null (now 99)"),
-        (["--full-epochs", "2"], "full_epochs 1 (now 2)"),
+        (["--full-epochs", "2"], "full_steps 2 (now 4)"),
+        (["--proxy-epochs", "3"], "proxy_steps 1 (now 3)"),
         (["--sampler", "random"], "sampler tpe (now random)"),
         (["--space", "convnet"], "space six (now convnet)"),
     ],
@@ -126,3 +127,45 @@ def test_the_report_is_written_again_from_the_folder_alone(capsys, finished):
     main(["report", "--out", str(out)])
     assert f"report: {out}" in capsys.readouterr().out
     assert (out / "report.md").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--objective", "loss"],
+        ["--top-k", "2"],
+        ["--against", "coresets"],
+        ["--audit-size", "3"],
+        ["--proxy-seeds", "2"],
+        ["--truth-seeds", "2"],
+    ],
+)
+def test_what_only_reads_finished_trainings_may_change_in_a_folder(
+    finished, change, tmp_path, monkeypatch
+):
+    folder = tmp_path / "out"
+    shutil.copytree(finished[0], folder)
+    kept = {name: (folder / name).read_bytes() for name in ("scores.csv", "truth.csv")}
+    main([*finished[1], *change, "--out", str(folder)])
+    for name, before in kept.items():
+        assert (folder / name).read_bytes().startswith(before)
+
+
+def test_another_objective_is_told_to_the_trials_at_no_cost(finished, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    shutil.copytree(finished[0], folder)
+    monkeypatch.setattr(
+        "atom_nas.scoring.proxy_scores.fit_and_score", lambda *_, **__: pytest.fail("trained")
+    )
+    main(["search", *finished[1][1:], "--objective", "loss", "--out", str(folder)])
+    rows = rows_of(folder / "candidates.csv")
+    losses = {row["candidate"]: row["loss"] for row in rows_of(folder / "scores.csv")}
+    told = {row["candidate"]: row["objective"] for row in rows if row["state"] == "COMPLETE"}
+    assert told == {name: f"-{losses[name]}" for name in told} and len(told) == 4
+
+
+def test_a_search_alone_has_a_report(tmp_path, capsys):
+    args = run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
+    main(["search", *args[1:]])
+    main(["report", "--out", str(tmp_path / "out")])
+    assert "No audit" in (tmp_path / "out" / "report.md").read_text()

@@ -37,11 +37,6 @@ def build(architecture, image_shape, num_classes):
     )
 '''
 
-UNMENDED = {
-    "weights/*.safetensors": "weights are not yet held against a digest",
-    "study.journal": "a damaged journal is not yet named",
-    "free.csv": "the scores of a candidate are not yet taken one by one",
-}
 CANNOT_BE_MADE_AGAIN = {"settings.json", "study.journal"}
 
 TABLES = {
@@ -153,15 +148,7 @@ def run(args):
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=UNMENDED[name]))
-        if name in UNMENDED
-        else name
-        for name in FILES
-    ],
-)
+@pytest.mark.parametrize("pattern", FILES)
 def test_a_damaged_run_ends_alike_or_in_one_line(finished, damaged, capsys, pattern, kind):
     folder, args, damage = damaged
     path = damage(pattern, kind)

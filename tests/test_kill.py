@@ -164,7 +164,7 @@ def test_killed_at_every_stage_and_finished_by_the_same_command(tmp_path, inputs
     assert len(run.done_steps()) == len(first) + 120 - saved
     assert run.rows("scores.csv")[: len(scored)] == scored
     assert run.rows("truth.csv")[: len(true)] == true
-    named = {f"{row['candidate']}.safetensors" for row in true}
+    named = {f"{row['candidate']}-{row['steps']}.safetensors" for row in true}
     assert all(p.stat().st_mtime_ns == at for p, at in weights.items() if p.name in named)
 
     scores, truths = run.rows("scores.csv"), run.rows("truth.csv")

@@ -23,6 +23,8 @@ def from_json(kind: type[Record], text: str, source: str) -> Record:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{source} is not JSON ({error}); make it again.") from error
+    if isinstance(found, dict):
+        found.pop("checksum", None)  # of the file, where it is one of a run folder
     record: Record = _read(kind, found, source, "")
     return record
 
