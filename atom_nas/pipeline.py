@@ -14,7 +14,7 @@ from atom_nas.audit.auditor import Auditor
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.record import Audit
 from atom_nas.audit.rivals import Rivals
-from atom_nas.audit.sampling import draw_sample
+from atom_nas.audit.sampling import audited_sample
 from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.splits import Dataset
@@ -237,9 +237,9 @@ class Pipeline:
         needs_audit = self._objective.needs_audit
         found = [] if needs_audit else read_candidates(self._journal, self.space)
         uniform = [each for each in found if each.is_uniform and each.cost is not None]
-        return draw_sample(
+        return audited_sample(
             self.space,
-            [(candidate.architecture, candidate.seed) for candidate in uniform],
+            [candidate.architecture for candidate in uniform],
             is_allowed=self._limits.allow,
             seed=self.options.seed,
         )

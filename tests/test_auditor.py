@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from atom_nas.audit.record import Audit
 
 from atom_nas.audit.auditor import Auditor
 from atom_nas.audit.free_scores import SIZES, FreeScores
+from atom_nas.audit.record import Audit
 from atom_nas.audit.rivals import AGAINST, FULL, Rivals
 from atom_nas.audit.trained_truth import Measured
 from atom_nas.audit.zero_cost import SCORES
@@ -20,6 +20,7 @@ from atom_nas.scoring.objective import OBJECTIVES
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import load_space
+from atom_nas.storage import write_json
 from atom_nas.training.fit import Training
 
 CPU = torch.device("cpu")
@@ -255,7 +256,7 @@ def test_rivals_on_full_data_are_annealed_or_stopped(auditor, space, dataset, mo
         return {"accuracy": 0.5, "loss": 1.0, "curve": "1.0", "seconds": 1.0, "failure": ""}
 
     monkeypatch.setattr(ProxyScores, "_measure", measure)
-    auditor.folder.joinpath("equal_cost.json").write_text('{"images": 160}')
+    write_json(auditor.folder / "equal_cost.json", {"images": 160})
     equal = replace(auditor, rivals=replace(auditor.rivals, against="equal_cost"))
     equal.audit(sample_of(space, (3,)))
     annealed, stopped = (seen[name] for name in FULL)

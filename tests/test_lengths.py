@@ -1,6 +1,5 @@
 """How long candidates are trained: long enough to learn, the same for every size of set."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from atom_nas.errors import UserError
 from atom_nas.lengths import Lengths
 from atom_nas.scoring.chance import are_at_chance, chance, is_at_chance
+from atom_nas.storage import read_json
 from atom_nas.training.fit import Training
 
 LABELS = torch.arange(500) % 10
@@ -49,7 +49,7 @@ def test_a_training_that_teaches_something_is_kept(tmp_path):
     lengths = open_lengths(tmp_path)
     assert lengths.look("atom_ipc1", lambda: [0.5, 0.4, 0.1], LABELS) == ""
     assert lengths.proxy == TRAINING
-    assert json.loads((tmp_path / "lengths.json").read_text()) == {"proxy_steps": 100}
+    assert read_json(tmp_path / "lengths.json") == {"proxy_steps": 100}
 
 
 def test_one_that_teaches_nothing_is_lengthened_and_said_so(tmp_path):

@@ -1,12 +1,17 @@
 """The candidates of an audit: uniform draws, in an order that spreads any few over all sizes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
 
-from atom_nas.scoring.space import Space, candidate_name, uniform_architectures
+from atom_nas.scoring.space import (
+    Space,
+    candidate_name,
+    candidate_seed,
+    uniform_architectures,
+)
 from atom_nas.storage import derive_seed
 from atom_nas.training.cost import Cost
 
@@ -15,32 +20,31 @@ NUM_STRATA, BLOCK = 10, 100
 Drawn = TypeVar("Drawn")
 
 
-def draw_sample(
+def audited_sample(
     space: Space,
-    known: Sequence[tuple[Any, int]],
+    known: Sequence[Any],
     *,
     is_allowed: Callable[[Cost], bool],
     seed: int,
 ) -> Iterator[tuple[Any, int]]:
     """Yield distinct (architecture, seed), until the space is used up.
 
-    First those that are `known`, uniform draws too, then others, stratified by their parameters.
+    First the architectures that are `known`, uniform draws too, then others, stratified by their
+    parameters.
     """
-    yield from known
+    names = {candidate_name(architecture) for architecture in known}
 
-    def draw() -> Iterator[tuple[Any, int]]:
-        seen = {candidate_name(architecture) for architecture, _ in known}
+    def others() -> Iterator[Any]:
         draws = uniform_architectures(space, seed=derive_seed(seed, "audit"), is_allowed=is_allowed)
-        for architecture in draws:
-            if (name := candidate_name(architecture)) not in seen:
-                seen.add(name)
-                yield architecture, derive_seed(seed, "audited", name)
+        return (each for each in draws if candidate_name(each) not in names)
 
-    yield from in_strata(
-        draw(),
-        size=lambda drawn: space.cost(drawn[0]).num_params,
+    stratified = in_strata(
+        others(),
+        size=lambda architecture: space.cost(architecture).num_params,
         seed=derive_seed(seed, "strata"),
     )
+    for architecture in chain(known, stratified):
+        yield architecture, candidate_seed(seed, candidate_name(architecture))
 
 
 def in_strata(

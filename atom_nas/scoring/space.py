@@ -18,7 +18,7 @@ from torch import nn
 from atom_nas import plugins
 from atom_nas.errors import UserError, unknown
 from atom_nas.scoring.architecture import flaw, from_json, plain_fields
-from atom_nas.storage import digest
+from atom_nas.storage import derive_seed, digest
 from atom_nas.training.cost import Cost, measure_cost
 
 NEEDS = ("Architecture", "sample", "build")
@@ -133,6 +133,14 @@ def candidate_name(architecture: Any) -> str:
     parts = (re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") for text in texts)
     readable = "-".join(filter(None, parts))[: MAX_NAME - 11]
     return f"{readable}-{digest(values)[:10]}".lstrip("-")
+
+
+def candidate_seed(seed: int, name: str) -> int:
+    """Return the seed of the trainings of the candidate called `name` in a run of `seed`.
+
+    It is the same whoever comes upon the candidate, so that no training is made twice.
+    """
+    return derive_seed(seed, "candidate", name)
 
 
 def _is_word(value: object) -> bool:

@@ -31,7 +31,8 @@ class Candidate:
     name: str
     architecture: Any
     """None where the space could not even sample one."""
-    seed: int
+    seed: int | None
+    """Of its trainings; None where there is no architecture."""
     objective: float | None
     """What the search maximises; None where it failed."""
     accuracy: float | None

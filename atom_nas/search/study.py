@@ -10,7 +10,13 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space, architecture_json, candidate_name
+from atom_nas.scoring.space import (
+    MAX_IDLE_DRAWS,
+    Space,
+    architecture_json,
+    candidate_name,
+    candidate_seed,
+)
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.journal import open_study, seal
 from atom_nas.search.samplers import SAMPLERS, uniform
@@ -98,7 +104,6 @@ class Search:
         """Ask for a trial and tell its end; return whether it tried a candidate of its own."""
         study.sampler = self._sampler(study)
         trial = study.ask()
-        trial.set_user_attr("seed", derive_seed(self.seed, "candidate", trial.number))
         trial.set_user_attr("uniform", len(_counted(study)) < self.num_uniform)
         try:
             value = self._value(trial)
@@ -123,6 +128,7 @@ class Search:
         architecture = self.space.sample(trial)
         name = candidate_name(architecture)
         trial.set_user_attr("candidate", name)
+        trial.set_user_attr("seed", candidate_seed(self.seed, name))
         twins = (t for t in _counted(trial.study) if t.user_attrs.get("candidate") == name)
         if (twin := next(twins, None)) is not None:
             trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
@@ -165,7 +171,7 @@ def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
         trial=trial.number,
         name=attrs.get("candidate", ""),
         architecture=space.restore(attrs["architecture"]) if "architecture" in attrs else None,
-        seed=attrs["seed"],
+        seed=attrs.get("seed"),
         objective=trial.value if trial.state == TrialState.COMPLETE else None,
         accuracy=attrs.get("accuracy"),
         cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
