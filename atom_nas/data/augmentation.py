@@ -79,15 +79,6 @@ class Augmentation:
         return tuple(operation for operation, strength in strengths.items() if strength > 0)
 
 
-PUBLISHED = Augmentation()
-"""All six operations at the strengths of the paper."""
-
-NONE = Augmentation(
-    brightness=0, saturation=0, contrast=0, crop=0, cutout=0, flip=0, scale=1, rotate=0
-)
-"""Images stay as they are."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Transforms:
     """What happens to each class, independent of the image size; `transforms[classes]` selects."""
