@@ -146,7 +146,7 @@ def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args, capsys):
     ("wrong", "message"),
     [
         ({"shrink": "thrice=2"}, "unknown setting of the space widths 'thrice'"),
-        ({"shrink": "twice=x"}, "give whole numbers"),
+        ({"shrink": "twice=x"}, "give a whole number"),
         ({"against": "fre"}, "Did you mean 'free'"),
         ({"truth": "none.csv"}, "cannot be read"),
         ({"truth": "nas_bench_201"}, "use --space nas_bench_201"),

@@ -7,8 +7,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from atom_nas.data.augmentation import (
-    NONE,
-    PUBLISHED,
     Augmentation,
     Operation,
     Transforms,
@@ -18,6 +16,10 @@ from atom_nas.data.augmentation import (
 )
 from atom_nas.errors import UserError
 
+PUBLISHED = Augmentation()
+NONE = Augmentation(
+    brightness=0, saturation=0, contrast=0, crop=0, cutout=0, flip=0, scale=1, rotate=0
+)
 OPERATIONS = [operation for operation in Operation if operation is not Operation.NONE]
 SIZES = [(8, 8), (12, 8), (7, 9)]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from atom_nas.data.augmentation import NONE, PUBLISHED
+from atom_nas.data.augmentation import Augmentation
 from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset
@@ -16,7 +16,10 @@ from atom_nas.training.convnet import ConvNet
 from atom_nas.training.fit import Examples
 
 CPU = torch.device("cpu")
-SHORT = Protocol(epochs=4, augmentation=PUBLISHED)
+NONE = Augmentation(
+    brightness=0, saturation=0, contrast=0, crop=0, cutout=0, flip=0, scale=1, rotate=0
+)
+SHORT = Protocol(epochs=4, augmentation=Augmentation())
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def test_the_learning_rate_drops_tenfold_at_half_of_the_epochs(
 @pytest.mark.parametrize("broken", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
 def test_a_protocol_that_cannot_train_is_refused(broken: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="positive"):
-        Protocol(augmentation=PUBLISHED, **{"epochs": 1, **broken})
+        Protocol(augmentation=Augmentation(), **{"epochs": 1, **broken})
 
 
 def test_fit_is_sgd_with_momentum_and_decay_in_the_written_schedule() -> None:

@@ -79,15 +79,6 @@ class Augmentation:
         return tuple(operation for operation, strength in strengths.items() if strength > 0)
 
 
-PUBLISHED = Augmentation()
-"""All six operations at the strengths of the paper."""
-
-NONE = Augmentation(
-    brightness=0, saturation=0, contrast=0, crop=0, cutout=0, flip=0, scale=1, rotate=0
-)
-"""Images stay as they are."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Transforms:
     """What happens to each class, independent of the image size; `transforms[classes]` selects."""
@@ -158,6 +149,7 @@ def augment_batch(augmentation: Augmentation, images: Tensor, generator: torch.G
 
 
 def _recolor(transforms: Transforms, images: Tensor) -> Tensor:
+    """Shift the brightness, then scale about the pixel's mean, then about the image's."""
     strength = transforms.augmentation
     brightness, saturation, contrast = transforms.uniform.unbind(1)
     parameters = torch.stack(
@@ -170,14 +162,15 @@ def _recolor(transforms: Transforms, images: Tensor) -> Tensor:
         ]
     )
     parameters = parameters.to(images.dtype).to(images.device)[..., None, None, None, None]
-    shift, saturation, contrast = parameters
+    shift, saturation, contrast = parameters  # (K, 1, 1, 1, 1) each
     images = images + shift
     images = torch.lerp(images.mean(2, keepdim=True), images, saturation)
     return torch.lerp(images.mean((2, 3, 4), keepdim=True), images, contrast)
 
 
 def _cut_out(transforms: Transforms, images: Tensor) -> Tensor:
-    inside = []
+    """Set a box to 0, the same for all images of a class; the image's edges cut it off."""
+    inside = []  # (K, H) and (K, W)
     for side, uniform in zip(images.shape[-2:], transforms.uniform.unbind(1), strict=False):
         length = int(side * transforms.augmentation.cutout + 0.5)
         centre = (uniform * (side + 1 - length % 2)).long()
@@ -188,13 +181,15 @@ def _cut_out(transforms: Transforms, images: Tensor) -> Tensor:
 
 
 def _source_map(transforms: Transforms, height: int, width: int) -> Tensor:
-    """Return (K, 2, 3): the pixel (y, x) that lands on (i, j) is A (i - cy, j - cx, 1).
+    """Return A (K, 2, 3): the pixel (y, x) that lands on (i, j) is A (i - cy, j - cx, 1).
 
-    (cy, cx) is the centre of the image. Crops and flips come out as exact whole pixels.
+    (cy, cx) = ((H - 1) / 2, (W - 1) / 2) is the centre of the image, so that A is the rotation
+    [[cos, -sin], [sin, cos]] with its rows scaled (and the second mirrored), beside the centre
+    plus the crop's offset. Crops and flips come out as exact whole pixels.
     """
     strength, operation = transforms.augmentation, transforms.operation[:, None]
-    first, pair = transforms.uniform[:, :1], transforms.uniform[:, :2]
-    sides = torch.tensor([height, width])
+    first, pair = transforms.uniform[:, :1], transforms.uniform[:, :2]  # (K, 1), (K, 2)
+    sides = torch.tensor([height, width])  # (y, x), as the last axis of all that follows
     reach = (sides * strength.crop + 0.5).floor()
     crop = torch.where(operation == Operation.CROP, (pair * (2 * reach + 1)).floor() - reach, 0)
     smallest = 1 / strength.scale
@@ -214,27 +209,30 @@ def _resample(transforms: Transforms, images: Tensor) -> Tensor:
     """Sample bilinearly, 0 outside, with one grid for all images and channels of a class.
 
     Pixels are the rows of a table, of which embedding_bag adds four by their weights: torch has a
-    deterministic gradient for it on a GPU, and none for grid_sample.
+    deterministic gradient for it on a GPU, and none for grid_sample. Class k, row y and column x
+    stand in row (k (H + 3) + y + 1) (W + 3) + x + 1, for y from -1 to H + 1 and x likewise: a frame
+    of zeros, into which all that lies outside is clamped, and one more for the corner after it.
     """
     num_classes, batch, channels, height, width = images.shape
     device, dtype = images.device, torch.promote_types(images.dtype, torch.float32)
     by_row, by_column, offset = (
         _source_map(transforms, height, width).to(dtype).to(device)[..., None, None].unbind(2)
-    )
+    )  # (K, 2, 1, 1) each
     rows = torch.arange(height, device=device, dtype=dtype)[:, None] - (height - 1) / 2
     columns = torch.arange(width, device=device, dtype=dtype) - (width - 1) / 2
     limit = torch.tensor([height, width], device=device, dtype=dtype)[:, None, None]
+    # (K, 2, H, W): (y, x) of the source of each pixel, and the corner above and left of it.
     source = (by_row * rows + by_column * columns + offset).clamp(min=-1).minimum(limit)
     corner = source.floor()
-    share_y, share_x = (source - corner).unbind(1)
-    weights = (
+    share_y, share_x = (source - corner).unbind(1)  # (K, H, W)
+    weights = (  # (K, H, W, 2, 2): of the corner, its right, lower and lower right neighbours
         torch.stack([1 - share_y, share_y], -1)[..., :, None]
         * (torch.stack([1 - share_x, share_x], -1)[..., None, :])
     )
     stride = width + 3
     y, x = (corner.int() + 1).unbind(1)
     first_row = torch.arange(num_classes, device=device, dtype=torch.int32) * (height + 3)
-    index = (first_row[:, None, None] + y) * stride + x
+    index = (first_row[:, None, None] + y) * stride + x  # (K, H, W), of the corner's row in table
     corners = torch.tensor([0, 1, stride, stride + 1], device=device, dtype=torch.int32)
     table = F.pad(images, (1, 2, 1, 2)).permute(0, 3, 4, 1, 2).reshape(-1, batch * channels)
     sampled = F.embedding_bag(

@@ -58,11 +58,3 @@ class ZCA:
     def invert(self, images: Tensor) -> Tensor:
         """Return whitened `images` (N, C, H, W) to the space in which the fit was made."""
         return torch.addmm(self.mean, images.flatten(1), self.inverse).view_as(images)
-
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same whitening on `device`."""
-        return type(self)(
-            mean=self.mean.to(device),
-            matrix=self.matrix.to(device),
-            inverse=self.inverse.to(device),
-        )
