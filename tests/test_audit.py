@@ -200,6 +200,7 @@ def test_the_plot_shows_the_truth_over_the_score():
     truth = make_truth()
     (axes,) = judge(noise(), [], truth).plot().axes
     points = np.array(axes.collections[0].get_offsets())
+    assert axes.get_xlabel() == "Score by noise"
     assert points == pytest.approx(np.stack([noise().scores, 100 * truth], axis=1))
 
 

@@ -162,3 +162,11 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path, args, capsys, wrong, messa
     error = capsys.readouterr().err.strip()
     assert message in error and len(error.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_search_alone_can_be_reported(tmp_path, args):
+    main(args("search", trials=3))
+    main(["report", "--out", str(tmp_path / "run")])
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "no audit was made" in page
+    assert "audit.json" not in page

@@ -198,9 +198,9 @@ class Audit:
 
     def plot(self) -> Figure:
         """Return a picture of the proxy's score against the truth, not of pyplot."""
-        from atom_nas.report.agreement import score_against_truth
+        from atom_nas.report.agreement import plot
 
-        return score_against_truth(self)
+        return plot(self)
 
 
 def known_or_none(values: Any) -> tuple[float | None, ...]:

@@ -13,7 +13,15 @@ from scipy.stats import rankdata
 from atom_nas.audit.figures import MIN_TOP, TOP
 from atom_nas.audit.ranking import top_fraction
 from atom_nas.audit.record import Audit
-from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
+from atom_nas.report.drawing import (
+    ACCENT,
+    GREY,
+    INK,
+    NAME_WIDTH,
+    house_style,
+    legend_below,
+    new_figure,
+)
 from atom_nas.report.results import NO_POINTS, Array, Points, Results, audited_points
 from atom_nas.report.wording import BEST, RHO, decimal, measured, shorten
 
@@ -23,6 +31,12 @@ POINT: dict[str, Any] = {"s": 26, "linewidths": 0.9, "clip_on": False}
 def proxy_vs_truth(results: Results) -> Figure | None:
     """Draw proxy score against full-data accuracy in percent; None without an audit."""
     return score_against_truth(results.audit, results.others) if results.audit else None
+
+
+def plot(audit: Audit) -> Figure:
+    """Draw the score of the audited proxy against full-data accuracy, for itself."""
+    with house_style():
+        return score_against_truth(audit)
 
 
 def score_against_truth(audit: Audit, others: Points = NO_POINTS) -> Figure:
@@ -51,7 +65,8 @@ def score_against_truth(audit: Audit, others: Points = NO_POINTS) -> Figure:
         axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.grid(True)
     axes.set_title(_correlation(audit))
-    axes.set_xlabel(f"{words}, trained on {shorten(audit.proxy.name, NAME_WIDTH)}{unit}")
+    proxy = shorten(audit.proxy.name, NAME_WIDTH)
+    axes.set_xlabel(f"{words}, trained on {proxy}{unit}" if words else f"Score by {proxy}")
     axes.set_ylabel("Validation accuracy, trained on full data (%)")
     legend_below(figure, axes)
     return figure

@@ -49,13 +49,19 @@ def cost_vs_correlation(results: Results) -> Figure | None:
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.grid(True, axis="y")
     _mark_costs(axes, floor if is_any_free else None, is_share=audit.full_macs > 0)
-    in_what = "in full trainings (MACs)" if audit.full_macs else "in MACs"
-    axes.set_xlabel(f"Cost of a candidate, its share of the distillation included, {in_what}")
+    unit_name = "MACs of a full training" if audit.full_macs else "MACs"
+    axes.set_xlabel(f"Cost of a candidate, distillation included ({unit_name})")
     axes.set_ylabel(f"Spearman's {RHO} with full-data accuracy")
     obstacles = [(np.array(place), 4.0) for place in places.values()]
     obstacles += [(np.array([[places[each][0], end] for end in _bar(each)]), 1.0) for each in named]
     if audit.full_macs:
         axes.axvline(1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+        above: dict[str, Any] = {
+            "xycoords": axes.get_xaxis_transform(),
+            "ha": "right",
+            "va": "bottom",
+        }
+        axes.annotate("a full training", (1, 1.01), fontsize=9, color=GREY, **above)
         obstacles.append((np.array([[1, end] for end in axes.get_ylim()]), 1.0))
     write_names(figure, axes, names, obstacles)
     return figure
