@@ -9,12 +9,12 @@ and the proxy, no is. The table is in docs/audit.md.
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import tyro
 
 from atom_nas.audit import ranking
 from atom_nas.audit.comparison import compare_all, holm
@@ -22,6 +22,7 @@ from atom_nas.audit.figures import audit_scores
 from atom_nas.audit.record import Rival
 from atom_nas.audit.truth import Truth
 from atom_nas.audit.verdict import decide
+from atom_nas.parsing import parse_options
 from atom_nas.scoring.estimator import Array, Estimator
 
 BETWEEN, WITH_TRUTH = 0.85, 0.75
@@ -103,4 +104,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    usage = "python benchmarks/decision_errors.py"
+    main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from atom_nas.audit.comparison import Comparison
-from atom_nas.audit.parsing import from_json, to_json
 from atom_nas.audit.ranking import Estimate
+from atom_nas.audit.record_json import from_json, to_json
 from atom_nas.audit.truth import Ceiling
 from atom_nas.scoring.estimator import Kind
 
