@@ -30,11 +30,12 @@ from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.images import ImageSet
 from atom_nas.distillation.macs import count_distillation
 from atom_nas.distillation.recipes import Recipe
-from atom_nas.report import draw_audit
+from atom_nas.report.figures import draw_all
+from atom_nas.report.results import read_results
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.objective import DEFAULT_MEASURE, MEASURES
 from atom_nas.scoring.space import Space, load_space
-from atom_nas.storage import write_atomically
+from atom_nas.storage import write_atomically, write_json
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 
 RESULTS = Path(__file__).parent / "results"
@@ -82,9 +83,11 @@ def recompute(folder: Path) -> Audit:
         seed=settings["seed"],
         is_truth_known=settings["space"] == "nas_bench_201",
     )
-    write_atomically(folder / "audit.json", audit.to_json())
+    write_json(folder / "audit.json", json.loads(audit.to_json()))
     write_audit(folder / "audit.csv", audit)
-    draw_audit(audit, folder / "figures")
+    if (folder / "figures").exists():
+        for plate in draw_all(read_results(folder)):
+            write_atomically(folder / "figures" / f"{plate.name}.png", plate.png)
     return audit
 
 
