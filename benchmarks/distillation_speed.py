@@ -28,6 +28,7 @@ from torch import Tensor
 from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.recipes import Recipe
+from atom_nas.errors import UserError
 from atom_nas.parsing import parse_options
 from atom_nas.storage import write_atomically, write_plain_json
 from atom_nas.training.devices import peak_memory
@@ -235,5 +236,8 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    usage = "python benchmarks/distillation_speed.py"
-    main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
+    try:
+        usage = "python benchmarks/distillation_speed.py"
+        main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
+    except UserError as error:
+        sys.exit(f"error: {error}")
