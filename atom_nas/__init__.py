@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from atom_nas.distillation.proxy import Proxy as Proxy
     from atom_nas.distillation.recipes import Recipe as Recipe
     from atom_nas.export.folder import export_model as export_model
-    from atom_nas.run import run_audit as run_audit
-    from atom_nas.run import run_search as run_search
+    from atom_nas.pipeline.opening import run_audit as run_audit
+    from atom_nas.pipeline.opening import run_search as run_search
     from atom_nas.scoring.estimator import Estimator as Estimator
     from atom_nas.scoring.space import load_space as load_space
 
@@ -37,8 +37,8 @@ _MODULES = {
     "export_model": "export.folder",
     "load_space": "scoring.space",
     "open_dataset": "data.sources",
-    "run_audit": "run",
-    "run_search": "run",
+    "run_audit": "pipeline.opening",
+    "run_search": "pipeline.opening",
     "spearman": "audit.ranking",
 }
 

@@ -16,9 +16,9 @@ from atom_nas.distillation.condense import condense
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import DistillOptions, Options
 from atom_nas.parsing import parse_options
-from atom_nas.pipeline import Pipeline
-from atom_nas.run import open_pipeline
-from atom_nas.run_folder import open_run
+from atom_nas.pipeline.opening import open_pipeline
+from atom_nas.pipeline.stages import Pipeline
+from atom_nas.storage.run_folder import open_run
 from atom_nas.training.devices import resolve_device
 from atom_nas.training.memory import keep_freed_memory
 

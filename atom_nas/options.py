@@ -11,7 +11,7 @@ from atom_nas.errors import UserError, unknown
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.samplers import SAMPLERS
-from atom_nas.storage import read_json
+from atom_nas.storage.files import read_json
 
 CACHE = Path("~/.cache/atom_nas")
 

@@ -30,7 +30,7 @@ from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
 from atom_nas.parsing import parse_options
-from atom_nas.storage import write_atomically, write_plain_json
+from atom_nas.storage.files import write_atomically, write_plain_json
 from atom_nas.training.devices import peak_memory
 from atom_nas.training.memory import keep_freed_memory
 

@@ -10,8 +10,8 @@ from typing import Any
 from scipy import stats
 
 from atom_nas.errors import UserError
-from atom_nas.row_log import RowLog
-from atom_nas.storage import write_atomically, write_plain_json
+from atom_nas.storage.files import write_atomically, write_plain_json
+from atom_nas.storage.row_log import RowLog
 
 PAPER_EPOCHS = 1000
 

@@ -21,7 +21,7 @@ from atom_nas.audit.ranking import MIN_CANDIDATES, rank_correlation, reliability
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.scoring.scorer import MEASURES
 from atom_nas.scoring.space import candidate_name, load_space
-from atom_nas.storage import write_atomically
+from atom_nas.storage.files import write_atomically
 from atom_nas.training.fit import Score
 
 RESULTS = Path(__file__).parent / "results"

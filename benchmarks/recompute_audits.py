@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from atom_nas.audit.record import Audit
-from atom_nas.audit.truth import Truth
 
 from atom_nas.audit.combination import combine
 from atom_nas.audit.figures import audit_scores
 from atom_nas.audit.free_scores import AVERAGED, PASSES, SIZES
 from atom_nas.audit.ranking import rank_average
+from atom_nas.audit.record import Audit
 from atom_nas.audit.table import write_audit
+from atom_nas.audit.truth import Truth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.images import ImageSet
 from atom_nas.distillation.macs import count_distillation
@@ -35,7 +35,7 @@ from atom_nas.report.results import read_results
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.objective import DEFAULT_MEASURE, MEASURES
 from atom_nas.scoring.space import Space, load_space
-from atom_nas.storage import write_atomically, write_json
+from atom_nas.storage.files import write_atomically, write_json
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 
 RESULTS = Path(__file__).parent / "results"

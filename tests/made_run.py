@@ -15,7 +15,7 @@ from atom_nas.audit.ranking import Estimate
 from atom_nas.audit.record import Audit, Combined, Figures, Plan, Region, Rival, Seeds
 from atom_nas.audit.truth import Ceiling
 from atom_nas.scoring.estimator import Kind
-from atom_nas.storage import file_digest, read_csv, read_json, write_csv, write_json
+from atom_nas.storage.files import file_digest, read_csv, read_json, write_csv, write_json
 
 FIGURES = (
     *("proxy_vs_truth", "ranks", "correlation_vs_fraction"),

@@ -91,7 +91,7 @@ def test_the_sample_grows_until_the_interval_is_narrow(tmp_path, args, monkeypat
         return SimpleNamespace(proxy=SimpleNamespace(spearman=rho), sentences=[])
 
     monkeypatch.setattr("atom_nas.audit.auditor.Auditor.audit", judge)
-    monkeypatch.setattr("atom_nas.pipeline.Pipeline.report", lambda self: None)
+    monkeypatch.setattr("atom_nas.pipeline.stages.Pipeline.report", lambda self: None)
     main(args("audit", n=10, until_width=0.07))
     assert seen == [10, 20, 30]
     seen.clear()

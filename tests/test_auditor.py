@@ -20,7 +20,7 @@ from atom_nas.scoring.objective import OBJECTIVES
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import load_space
-from atom_nas.storage import write_json
+from atom_nas.storage.files import write_json
 from atom_nas.training.fit import Training
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.proxy import load_proxy, save_preview
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
-from atom_nas.storage import digest, read_json
+from atom_nas.storage.files import digest, read_json
 
 RECIPE = Recipe(steps=4, learning_rate=1.0, real_batch=8, width=8, flip=False)
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atom_nas.errors import UserError
-from atom_nas.row_log import RowLog
+from atom_nas.storage.row_log import RowLog
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

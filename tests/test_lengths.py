@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from atom_nas.errors import UserError
-from atom_nas.lengths import Lengths
+from atom_nas.pipeline.lengths import Lengths
 from atom_nas.scoring.chance import are_at_chance, chance, is_at_chance
-from atom_nas.storage import read_json
+from atom_nas.storage.files import read_json
 from atom_nas.training.fit import Training
 
 LABELS = torch.arange(500) % 10

@@ -8,7 +8,7 @@ import pytest
 
 from atom_nas.errors import UserError
 from atom_nas.options import Options
-from atom_nas.storage import write_json
+from atom_nas.storage.files import write_json
 
 
 def test_defaults_are_the_main_job():

@@ -3,8 +3,8 @@
 import pytest
 
 from atom_nas.errors import DamagedError, UserError
-from atom_nas.row_log import RowLog
-from atom_nas.storage import read_csv
+from atom_nas.storage.files import read_csv
+from atom_nas.storage.row_log import RowLog
 
 COLUMNS = ("name", "value")
 ROWS = [{"name": name, "value": str(index)} for index, name in enumerate("abcd")]

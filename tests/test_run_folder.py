@@ -9,8 +9,8 @@ import filelock
 import pytest
 
 from atom_nas.errors import UserError
-from atom_nas.run_folder import open_run
-from atom_nas.storage import read_json, write_json
+from atom_nas.storage.files import read_json, write_json
+from atom_nas.storage.run_folder import open_run
 
 
 def test_open_run_makes_the_folder_and_reopens_it(tmp_path):
@@ -38,7 +38,7 @@ def test_other_settings_are_named_with_both_values(tmp_path):
 
 def test_a_folder_in_use_is_refused_and_free_again_after(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from atom_nas.run_folder import open_run\n"
+        "import sys; from pathlib import Path; from atom_nas.storage.run_folder import open_run\n"
         "with open_run(Path(sys.argv[1]), {}): pass"
     )
     other = [sys.executable, "-c", code, str(tmp_path)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atom_nas.errors import DamagedError
-from atom_nas.storage import (
+from atom_nas.storage.files import (
     canonical_json,
     derive_seed,
     digest,

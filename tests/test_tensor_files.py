@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from atom_nas.errors import DamagedError
-from atom_nas.tensor_files import load_sealed, load_tensors, save_sealed, save_tensors
+from atom_nas.storage.tensors import load_sealed, load_tensors, save_sealed, save_tensors
 
 
 def tensors():

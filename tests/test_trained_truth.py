@@ -140,7 +140,7 @@ def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("atom_nas.row_log.RowLog.append", killed)
+        patch.setattr("atom_nas.storage.row_log.RowLog.append", killed)
         with pytest.raises(KeyboardInterrupt):
             make_truth(tmp_path, space, dataset).measure(architecture(space), seed=0)
     assert not (tmp_path / "truth.csv").exists()

@@ -20,7 +20,7 @@ from atom_nas.audit.truth import Truth
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
-from atom_nas.storage import write_json
+from atom_nas.storage.files import write_json
 from atom_nas.training.fit import Outcome
 
 WIDTH = 0.2

@@ -12,10 +12,10 @@ from atom_nas.audit.ranking import rank_average
 from atom_nas.audit.zero_cost import SCORES
 from atom_nas.data.splits import Dataset
 from atom_nas.errors import explain
-from atom_nas.row_log import RowLog
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name, no_exit
-from atom_nas.storage import derive_seed
+from atom_nas.storage.files import derive_seed
+from atom_nas.storage.row_log import RowLog
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Examples
 
 COLUMNS = ("candidate", "score", "value", "seconds", "failure")

@@ -7,7 +7,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
-from atom_nas.storage import read_json, write_json
+from atom_nas.storage.files import read_json, write_json
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
 
 AGAINST: dict[str, tuple[str, ...]] = {

@@ -12,7 +12,7 @@ from atom_nas.scoring.space import (
     candidate_seed,
     uniform_architectures,
 )
-from atom_nas.storage import derive_seed
+from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
 
 NUM_STRATA, BLOCK = 10, 100

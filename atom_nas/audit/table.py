@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from atom_nas.audit.record import Audit
-from atom_nas.storage import write_csv
+from atom_nas.storage.files import write_csv
 
 
 def write_audit(path: Path, audit: Audit) -> None:

@@ -20,10 +20,10 @@ from torch import nn
 
 from atom_nas.data.splits import Dataset
 from atom_nas.errors import DamagedError, explain
-from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name, no_exit
-from atom_nas.storage import derive_seed, tell
-from atom_nas.tensor_files import load_tensors, save_tensors
+from atom_nas.storage.files import derive_seed, tell
+from atom_nas.storage.row_log import RowLog
+from atom_nas.storage.tensors import load_tensors, save_tensors
 from atom_nas.training.fit import (
     FORWARD,
     FORWARD_BACKWARD,

@@ -29,7 +29,7 @@ from atom_nas.distillation.proxy import (
 )
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
-from atom_nas.storage import derive_seed, digest, tell_made_again
+from atom_nas.storage.files import derive_seed, digest, tell_made_again
 from atom_nas.training.devices import peak_memory
 
 LOSS_SECONDS, PREVIEW_SECONDS = 1.0, 20.0

@@ -15,8 +15,8 @@ from atom_nas.data.augmentation import Augmentation, apply, sample_transforms
 from atom_nas.distillation.attention import class_means, matching_loss
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
-from atom_nas.storage import derive_seed, tell_made_again
-from atom_nas.tensor_files import load_sealed, save_sealed
+from atom_nas.storage.files import derive_seed, tell_made_again
+from atom_nas.storage.tensors import load_sealed, save_sealed
 from atom_nas.training.convnet import FeatureNet
 from atom_nas.training.devices import autocast
 

@@ -16,7 +16,7 @@ from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.paper_nets import Builder
-from atom_nas.storage import derive_seed
+from atom_nas.storage.files import derive_seed
 from atom_nas.training.devices import autocast, memory_format
 from atom_nas.training.fit import Examples, evaluate
 

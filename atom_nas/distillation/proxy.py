@@ -12,7 +12,7 @@ from torchvision.utils import make_grid
 
 from atom_nas.data.images import ImageSet, unit_range
 from atom_nas.errors import DamagedError
-from atom_nas.storage import (
+from atom_nas.storage.files import (
     check_files,
     file_digest,
     read_json,
@@ -20,7 +20,7 @@ from atom_nas.storage import (
     write_atomically,
     write_json,
 )
-from atom_nas.tensor_files import load_tensors, save_tensors
+from atom_nas.storage.tensors import load_tensors, save_tensors
 
 IMAGES, PREVIEW, MANIFEST = "images.safetensors", "preview.png", "manifest.json"
 

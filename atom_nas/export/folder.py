@@ -17,7 +17,7 @@ from atom_nas.data.images import Normalization
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.export.graphs import FORMATS, Predict, missing_packages, trace
 from atom_nas.export.portable import portable_source, readme
-from atom_nas.storage import (
+from atom_nas.storage.files import (
     check_files,
     file_digest,
     read_json,
@@ -26,7 +26,7 @@ from atom_nas.storage import (
     write_json,
     write_plain_json,
 )
-from atom_nas.tensor_files import save_tensors
+from atom_nas.storage.tensors import save_tensors
 
 TOLERANCE = 1e-4
 CHECKED_BATCHES = (1, 3)

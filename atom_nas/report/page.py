@@ -16,7 +16,7 @@ from atom_nas.report.figures import Plate, draw_all
 from atom_nas.report.remarks import remarks
 from atom_nas.report.results import Results, Trial, read_results
 from atom_nas.scoring.estimator import SHARED_OVER
-from atom_nas.storage import write_atomically
+from atom_nas.storage.files import write_atomically
 
 NUM_BEST = 10
 

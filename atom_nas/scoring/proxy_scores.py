@@ -11,9 +11,9 @@ import torch
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import explain
-from atom_nas.row_log import RowLog
 from atom_nas.scoring.space import Space, candidate_name, no_exit
-from atom_nas.storage import digest
+from atom_nas.storage.files import digest
+from atom_nas.storage.row_log import RowLog
 from atom_nas.training.fit import Examples, Outcome, Training, fit_and_score
 
 KEY = ("proxy_digest", "training_digest", "candidate")

@@ -11,7 +11,7 @@ from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Array, Estimator, Kind
 from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
-from atom_nas.storage import derive_seed
+from atom_nas.storage.files import derive_seed
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome, Training
 
 Sample = Sequence[tuple[Any, int]]

@@ -18,7 +18,7 @@ from torch import nn
 from atom_nas import plugins
 from atom_nas.errors import UserError, unknown
 from atom_nas.scoring.architecture import flaw, from_json, plain_fields
-from atom_nas.storage import derive_seed, digest
+from atom_nas.storage.files import derive_seed, digest
 from atom_nas.training.cost import Cost, measure_cost
 
 NEEDS = ("Architecture", "sample", "build")

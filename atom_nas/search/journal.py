@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from atom_nas.errors import UserError, explain
-from atom_nas.storage import drop_torn_line, read_json, write_json
+from atom_nas.storage.files import drop_torn_line, read_json, write_json
 
 STUDY_NAME = "search"
 

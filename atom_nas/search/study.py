@@ -20,7 +20,7 @@ from atom_nas.scoring.space import (
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.journal import open_study, seal
 from atom_nas.search.samplers import SAMPLERS, uniform
-from atom_nas.storage import derive_seed
+from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
 
 MAX_REPEATS = 20

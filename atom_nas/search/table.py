@@ -6,7 +6,7 @@ from pathlib import Path
 
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate
-from atom_nas.storage import write_csv
+from atom_nas.storage.files import write_csv
 
 
 def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) -> None:

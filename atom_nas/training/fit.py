@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from atom_nas.data.images import ImageSet, Normalization
-from atom_nas.storage import derive_seed
+from atom_nas.storage.files import derive_seed
 from atom_nas.training.devices import autocast, memory_format
 
 EVALUATION_BATCH = 500

@@ -10,7 +10,7 @@ from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.errors import UserError
 from atom_nas.scoring.chance import are_at_chance, chance
 from atom_nas.scoring.scorer import Sample
-from atom_nas.storage import read_json, write_json
+from atom_nas.storage.files import read_json, write_json
 from atom_nas.training.fit import Training
 
 LOOKED_AT = 3

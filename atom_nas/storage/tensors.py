@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from atom_nas.errors import DamagedError
-from atom_nas.storage import canonical_json, read_file, write_atomically
+from atom_nas.storage.files import canonical_json, read_file, write_atomically
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:

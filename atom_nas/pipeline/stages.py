@@ -22,9 +22,9 @@ from atom_nas.defaults import condensation
 from atom_nas.distillation.condense import condense, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
-from atom_nas.exporting import export_best
-from atom_nas.lengths import LOOKED_AT, Lengths
 from atom_nas.options import Options
+from atom_nas.pipeline.exports import export_best
+from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
@@ -33,7 +33,7 @@ from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
-from atom_nas.storage import derive_seed, digest
+from atom_nas.storage.files import derive_seed, digest
 
 
 @dataclass(frozen=True, kw_only=True)

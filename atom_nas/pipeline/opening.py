@@ -9,15 +9,15 @@ from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
 from atom_nas.defaults import condensation, full_training, proxy_training
-from atom_nas.lengths import Lengths
 from atom_nas.options import Options
 from atom_nas.parsing import parse_settings
-from atom_nas.pipeline import Pipeline
-from atom_nas.run_folder import open_run
+from atom_nas.pipeline.lengths import Lengths
+from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Candidate
-from atom_nas.storage import write_json
+from atom_nas.storage.files import write_json
+from atom_nas.storage.run_folder import open_run
 from atom_nas.training.devices import resolve_device
 
 

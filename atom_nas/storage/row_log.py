@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from atom_nas.errors import DamagedError, UserError
-from atom_nas.storage import (
+from atom_nas.storage.files import (
     drop_torn_line,
     format_header,
     format_row,

@@ -9,7 +9,7 @@ from typing import Any
 import filelock
 
 from atom_nas.errors import DamagedError, UserError
-from atom_nas.storage import canonical_json, read_json, write_json
+from atom_nas.storage.files import canonical_json, read_json, write_json
 
 SETTINGS = "settings.json"
 """In a run folder: what it was made with, written before anything else and never changed."""

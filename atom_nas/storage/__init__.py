@@ -1,0 +1,1 @@
+"""Files that survive a kill and show whether they are as they were written."""
