@@ -104,6 +104,7 @@ def auditor(tmp_path, dataset, space):
         proxy="atom_ipc2",
         seed=0,
         width=None,
+        labels=dataset.validation.labels,
     )
 
 
@@ -114,6 +115,18 @@ def sample_of(space, widths):
 def rows_of(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(("accuracy", "is_said"), [(0.11, True), (0.5, False)])
+def test_candidates_at_chance_are_said_first(auditor, space, monkeypatch, accuracy, is_said):
+    def measure(self, proxy, architecture, training, seed):
+        own = accuracy + architecture.width / 10_000
+        return {"accuracy": own, "loss": 1.0, "curve": "1.0", "seconds": 1.0, "failure": ""}
+
+    monkeypatch.setattr(ProxyScores, "_measure", measure)
+    audit = auditor.audit(sample_of(space, range(1, 41)))
+    assert audit.sentences[0].startswith("40 of 40 candidates classify at chance") is is_said
+    assert (audit.decision == "undecided") >= is_said
 
 
 def test_every_rival_is_measured_on_the_same_candidates(auditor, space):

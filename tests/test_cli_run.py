@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from tiny_run import error_of, rows_of, run_args, save_data, save_space
@@ -9,6 +10,7 @@ from tiny_run import error_of, rows_of, run_args, save_data, save_space
 from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import COLUMNS
 from atom_nas.cli import main
+from atom_nas.data.sources import open_dataset
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +170,66 @@ def test_another_objective_is_told_to_the_trials_at_no_cost(finished, tmp_path, 
     assert told == {name: f"-{losses[name]}" for name in told} and len(told) == 4
 
 
+def test_exchanged_labels_of_the_test_split_change_no_choice(tmp_path):
+    """Byte for byte, for every objective that there is: a model fitted on the audit too."""
+    chosen = []
+    for folder, shift in ((tmp_path / "as_it_is", 0), (tmp_path / "exchanged", 1)):
+        folder.mkdir()
+        with np.load(save_data(folder)) as arrays:
+            images, labels = arrays["train_images"], arrays["train_labels"]
+        apart = {"train": slice(0, None, 2), "test": slice(1, None, 2)}
+        made = {f"{split}_images": images[part] for split, part in apart.items()}
+        made |= {f"{split}_labels": labels[part] for split, part in apart.items()}
+        made["test_labels"] = (made["test_labels"] + shift) % 3
+        np.savez(folder / "toy.npz", **made)
+        more = ["--objective", "combined", "--top-k", "3", "--proxy-steps", "20"]
+        args = run_args(folder / "toy.npz", save_space(folder), folder / "out")
+        at = args.index("--proxy-epochs")
+        main([*args[:at], *args[at + 2 :], *more])
+        out = folder / "out"
+        audit = Audit.from_json((out / "audit.json").read_text())
+        truth = [row["test_accuracy"] for row in rows_of(out / "truth.csv")]
+        varying = ("seconds", "checksum", "test_accuracy")
+        rows = [
+            {key: value for key, value in row.items() if key not in varying}
+            for name in ("candidates.csv", "scores.csv", "truth.csv")
+            for row in rows_of(out / name)
+        ]
+        exports = sorted(path.name for path in (out / "export").iterdir())
+        chosen.append((rows, exports, audit.decision, audit.sentences, audit.proxy.spearman, truth))
+    assert chosen[0][:-1] == chosen[1][:-1]
+    assert chosen[0][-1] != chosen[1][-1]
+    assert len(chosen[0][1]) == 3
+
+
 def test_a_search_alone_has_a_report(tmp_path, capsys):
     args = run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
     main(["search", *args[1:]])
     main(["report", "--out", str(tmp_path / "out")])
     assert "no audit was made" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_draws_of_a_proxy_are_none_of_another_seed_s(tmp_path):
+    """Draw 1 of seed 0 is not draw 0 of seed 1."""
+    data, space = save_data(tmp_path), save_space(tmp_path)
+    seeds = []
+    for seed, draws in (("0", "3"), ("1", "1")):
+        args = run_args(data, space, tmp_path / seed, "--seed", seed, "--proxy-seeds", draws)
+        main(["search", *args[1:], "--trials", "1"])
+        seeds.append({row["proxy_seed"] for row in rows_of(tmp_path / seed / "scores.csv")})
+    assert len(seeds[0]) == 3
+    assert not seeds[0] & seeds[1]
+
+
+def test_other_held_out_images_are_other_settings(finished, tmp_path, capsys):
+    """With the same training images: scores depend on them too."""
+    folder = tmp_path / "out"
+    shutil.copytree(finished[0], folder)
+    dataset = open_dataset(finished[1][2], tmp_path, seed=0)
+    arrays = {}
+    for name, split in (("train", dataset.train), ("val", dataset.test), ("test", dataset.test)):
+        arrays[f"{name}_images"] = split.pixels[:, 0].numpy()
+        arrays[f"{name}_labels"] = split.labels.numpy()
+    np.savez(tmp_path / "toy.npz", **arrays)
+    line = error_of(capsys, [*finished[1], "--dataset", tmp_path / "toy.npz", "--out", folder])
+    assert "validation_digest" in line and "train_digest" not in line

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from tqdm import tqdm
 
 from atom_nas.audit.combination import combine, fit_predictor
@@ -17,6 +18,7 @@ from atom_nas.audit.rivals import Rivals
 from atom_nas.audit.table import write_audit
 from atom_nas.audit.trained_truth import TruthSource
 from atom_nas.audit.truth import Truth
+from atom_nas.scoring.chance import is_at_chance
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
@@ -45,6 +47,8 @@ class Auditor:
     seed: int
     width: float | None
     """The width that the interval of Spearman is to reach."""
+    labels: Tensor
+    """Of the images that candidates are measured on, (N,)."""
 
     def audit(self, sample: Sample) -> Audit:
         """Score the sample in every way, and write audit.csv and audit.json."""
@@ -62,6 +66,7 @@ class Auditor:
             seed=self.seed,
             width=self.width or WIDTH,
             is_truth_known=self.truth.is_known,
+            caution=self._caution(proxy),
         )
         write_audit(self.folder / "audit.csv", audit)
         write_json(self.folder / "audit.json", json.loads(audit.to_json()))
@@ -80,6 +85,18 @@ class Auditor:
             return float(predict_ranks(own, self.free.estimators([architecture]))[0])
 
         return predict
+
+    def _caution(self, proxy: Estimator) -> str:
+        """Say that most candidates learnt nothing from the proxy, or nothing."""
+        accuracies = proxy.variants.get("accuracy", proxy.scores)
+        known = accuracies[np.isfinite(accuracies)]
+        at_chance = sum(is_at_chance(accuracy, self.labels) for accuracy in known)
+        if 2 * at_chance <= len(known):
+            return ""
+        return (
+            f"{at_chance} of {len(known)} candidates classify at chance on {proxy.name}, so that "
+            "their order means little: train them longer (--proxy-steps) or condense more images."
+        )
 
     def _free(self, sample: Sample) -> list[Estimator]:
         architectures = [architecture for architecture, _ in sample]

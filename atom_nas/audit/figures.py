@@ -37,12 +37,14 @@ def audit_scores(
     seed: int = 0,
     width: float = WIDTH,
     is_truth_known: bool = True,
+    caution: str = "",
 ) -> Audit:
     """Judge the proxy against its rivals by the truth of the same n candidates.
 
     `combined` are the estimators that hold the proxy, each with the same but for it. The bootstrap
     draws by `seed`. The plan reaches `width`, and trains on the full data unless `is_truth_known`
-    of any candidate. Raises UserError where numbers of candidates differ or names are not distinct.
+    of any candidate. A `caution` is said first and leaves it undecided. Raises UserError where
+    numbers of candidates differ or names are not distinct.
     """
     n, mean = len(truth.validation), truth.mean
     names = [str(i) for i in range(n)] if candidates is None else list(candidates)
@@ -55,7 +57,7 @@ def audit_scores(
     others = compare_all(proxy.ranked, list(variants.values()), mean, seed=seed)
     better = dict(zip(variants, map(_swapped, others), strict=True))
     accuracy = [variants["accuracy"]] if "accuracy" in variants else []
-    tied = verdict.say_if_tied(proxy.name, [proxy.ranked, *accuracy], mean)
+    tied = caution or verdict.say_if_tied(proxy.name, [proxy.ranked, *accuracy], mean)
     decision, sentence = verdict.decide(figures, judged, n=n, tied=tied)
     seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
     full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)

@@ -83,21 +83,34 @@ def say_how_it_ranks(proxy: Figures, rivals: Sequence[Rival], n: int) -> list[st
         f"{name} ranks {n} candidates with Spearman {_interval(proxy.spearman)} "
         "against full-data training."
     ]
-    for verdict, words in (
-        ("better", f"{name} ranks better than"),
-        ("worse", f"{name} ranks worse than"),
-        ("undecided", f"Undecided whether {name} ranks better than"),
+    num_fair = sum(rival.is_fair for rival in rivals)
+    for verdict, words, end in (
+        ("better", f"{name} ranks better than", "."),
+        ("worse", f"{name} ranks worse than", "."),
+        (
+            "worse alone",
+            f"Taken alone, {name} ranks worse than",
+            f"; corrected for {num_fair} rivals that is not sure.",
+        ),
+        ("undecided", f"Undecided whether {name} ranks better than", "."),
     ):
         found = [
             f"{rival.figures.name} ({_interval(rival.comparison.difference, sign='+')})"
             for rival in rivals
-            if rival.comparison.verdict == verdict
+            if _verdict(rival) == verdict
         ]
         if found:
-            sentences.append(f"{words} {', '.join(found)}.")
+            sentences.append(f"{words} {', '.join(found)}{end}")
     if n < MIN_CANDIDATES:
         sentences.append(f"Under {MIN_CANDIDATES} candidates a correlation says little.")
     return sentences
+
+
+def _verdict(rival: Rival) -> str:
+    """Return the verdict of the comparison; "worse alone" where the correction takes it back."""
+    is_taken_back = rival.is_fair and not is_refused_for(rival)
+    is_worse_alone = rival.comparison.verdict == "worse" and is_taken_back
+    return "worse alone" if is_worse_alone else rival.comparison.verdict
 
 
 def with_seeds(one_seed: float, between_seeds: float, seeds: float) -> float:

@@ -227,6 +227,7 @@ class Pipeline:
             proxy=options.proxy,
             seed=options.seed,
             width=options.until_width,
+            labels=self.dataset.validation.labels,
         )
 
     def _audited(self) -> Iterator[tuple[Any, int]]:
