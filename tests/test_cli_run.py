@@ -215,7 +215,7 @@ def test_draws_of_a_proxy_are_none_of_another_seed_s(tmp_path):
     seeds = []
     for seed, draws in (("0", "3"), ("1", "1")):
         args = run_args(data, space, tmp_path / seed, "--seed", seed, "--proxy-seeds", draws)
-        main(["search", *args[1:], "--trials", "1"])
+        main(["search", *args[1:], "--trials", "3"])
         seeds.append({row["proxy_seed"] for row in rows_of(tmp_path / seed / "scores.csv")})
     assert len(seeds[0]) == 3
     assert not seeds[0] & seeds[1]

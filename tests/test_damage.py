@@ -171,7 +171,7 @@ def test_a_damaged_run_ends_alike_or_in_one_line(finished, damaged, capsys, patt
 @pytest.mark.parametrize("kind", ["halved", "flipped", "emptied"])
 @pytest.mark.parametrize(
     "pattern",
-    ["options.json", "audit.json", "candidates.csv", "audit.csv", "export/*/metrics.json"],
+    ["options.json", "audit.json", "candidates.csv", "export/*/metrics.json"],
 )
 def test_the_report_of_a_damaged_run_names_the_file(damaged, capsys, pattern, kind):
     folder, _, damage = damaged

@@ -9,7 +9,7 @@ from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
 from atom_nas.defaults import proxy_training
 from atom_nas.options import Options
-from atom_nas.scoring.chance import are_at_chance
+from atom_nas.scoring.chance import is_at_chance
 from atom_nas.scoring.space import load_space, uniform_architectures
 from atom_nas.training.fit import Examples, fit_and_score
 
@@ -23,17 +23,15 @@ def digits(tmp_path_factory):
 
 @pytest.mark.parametrize("images_per_class", [1, 10, 50])
 @pytest.mark.parametrize("name", plugins.available("search_spaces"))
-def test_nets_are_above_chance(name, images_per_class, digits):
+def test_the_cheapest_of_ten_nets_is_above_chance(name, images_per_class, digits):
     space = load_space(name, digits.image_shape, digits.num_classes)
     drawn = islice(uniform_architectures(space, seed=0, is_allowed=lambda cost: True), 10)
-    cheapest = sorted(drawn, key=lambda architecture: space.cost(architecture).macs)[:3]
+    cheapest = min(drawn, key=lambda architecture: space.cost(architecture).macs)
     chosen = torch.cat([of_class[:images_per_class] for of_class in digits.train.class_indices()])
     train = Examples.of(digits.train.select(chosen), digits.normalization, CPU)
     held_out = Examples.of(digits.validation, digits.normalization, CPU)
     training = proxy_training(Options(proxy=f"random_ipc{images_per_class}"), digits)
-    accuracies = [
-        fit_and_score(space.build(each, seed=0), train, held_out, training, seed=0).accuracy
-        for each in cheapest
-    ]
+    net = space.build(cheapest, seed=0)
+    accuracy = fit_and_score(net, train, held_out, training, seed=0).accuracy
     assert training.steps == 240
-    assert not are_at_chance(accuracies, digits.validation.labels)
+    assert not is_at_chance(accuracy, digits.validation.labels)

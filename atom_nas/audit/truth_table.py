@@ -1,6 +1,7 @@
 """Truth from a table: full-data accuracies that somebody has measured already."""
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -64,7 +65,7 @@ class TruthTable:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a CSV with the columns of truth.csv; `seconds` may be missing."""
+    """Read a CSV with the columns of truth.csv; of trainings of several lengths the commonest."""
     try:
         require_regular(path)
         with open(path, newline="", encoding="utf-8") as file:
@@ -77,8 +78,11 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             f"truth table {path} lacks {', '.join(missing)}; give a CSV with a row a training and "
             f"the columns {', '.join(COLUMNS)} and, if known, test_accuracy and seconds."
         )
+    steps = Counter(row.get("steps") for row in rows).most_common(1)[0][0]
     cells: dict[str, dict[str, Any]] = {}
     for line, row in enumerate(rows, start=2):
+        if row.get("steps") != steps:
+            continue
         numbers = {
             key: _fraction(row[column], line, path)
             for key, column in (
