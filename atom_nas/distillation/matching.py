@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from atom_nas.data.augmentation import Augmentation, apply, sample_transforms
+from atom_nas.data.augmentation import Augmentation, prepare, sample_transforms
+from atom_nas.data.transfer import move
 from atom_nas.distillation.attention import class_means, matching_loss
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
@@ -57,24 +58,24 @@ class Matching:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, step))
         net.reset(torch.Generator(device).manual_seed(derive_seed(self.seed, step, "net")))
         num_classes = len(self.class_indices)
-        real_index = self._sample(self.recipe.real_batch, generator)
         augmentation = Augmentation() if self.recipe.flip else Augmentation(flip=0.0)
+        (real_index,) = move([self._sample(self.recipe.real_batch, generator)], device)
         transforms = sample_transforms(augmentation, num_classes, generator)
         synthetic = images.detach().unflatten(0, (num_classes, -1))
 
-        def match(classes: Tensor) -> tuple[Tensor, Tensor]:
-            real, part = self.real[real_index[classes]], synthetic[classes].requires_grad_()
+        def match(classes: slice) -> tuple[Tensor, Tensor]:
+            part = synthetic[classes].detach().requires_grad_()
+            augment = prepare(transforms[classes], images)
             with torch.no_grad():
-                real_means = self._means(net, apply(transforms[classes], real))
-            means = self._means(net, apply(transforms[classes], part))
+                real_means = self._means(net, augment(self.real[real_index[classes]]))
+            means = self._means(net, augment(part))
             loss = self.recipe.loss_scale * matching_loss(real_means, means)
             return loss.detach(), torch.autograd.grad(loss, part)[0]
 
-        classes = torch.arange(num_classes)
         if device.type == "cpu" and self.recipe.norm != "batch":
-            results = self._threads.map(match, classes.split(1))
+            results = self._threads.map(match, _slices(num_classes, 1))
         else:
-            results = map(match, classes.split(self._classes_per_pass(images)))
+            results = map(match, _slices(num_classes, self._classes_per_pass(images)))
         losses, gradients = zip(*results, strict=True)
         return torch.stack(losses).sum(), torch.cat(gradients).flatten(0, 1)
 
@@ -162,6 +163,10 @@ def _load(path: Path, device: torch.device) -> tuple[Tensor, Tensor, int, float]
     tensors, notes = load_sealed(path)
     images, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
     return images, velocity, int(notes["step"]), float(notes["seconds"])
+
+
+def _slices(count: int, length: int) -> list[slice]:
+    return [slice(first, first + length) for first in range(0, count, length)]
 
 
 def _start_threads(num_classes: int) -> ThreadPoolExecutor:
