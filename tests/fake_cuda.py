@@ -208,6 +208,9 @@ def _in_order(roots: Sequence[Any]) -> list[Any]:
 REPLACED: dict[str, Any] = {
     "torch.Generator": FakeGenerator,
     "torch.cuda._lazy_init": lambda: None,
+    "torch.cuda.get_rng_state": lambda device="cuda": torch.zeros(16, dtype=torch.uint8),
+    "torch.cuda.set_rng_state": lambda state, device="cuda": None,
+    "torch.cuda.manual_seed_all": lambda seed: None,
     "torch.cuda.device_count": lambda: 1,
     "torch.cuda.is_bf16_supported": lambda including_emulation=True: True,
     "torch.cuda.mem_get_info": lambda device=None: (FREE_BYTES, TOTAL_BYTES),

@@ -19,13 +19,23 @@ from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, tell_made_again
 from atom_nas.storage.tensors import load_sealed, save_sealed
 from atom_nas.training.convnet import FeatureNet
-from atom_nas.training.devices import autocast
+from atom_nas.training.devices import autocast, free_memory
 
 Describe = Callable[[list[Tensor], Tensor, Recipe], list[Tensor]]
 """From (maps, embedding, recipe) to the descriptors (B, D_j) whose class means are matched."""
 
 MAX_PIXELS = 2_000_000
-"""Pixels (images x height x width) in one forward pass; more are cut into runs of classes."""
+"""Pixels (images x height x width) in one forward pass; more are cut into runs of classes.
+
+On a GPU what is free decides, but under batch normalisation, where the runs change the result.
+"""
+
+BYTES_PER_VALUE = 40
+"""Memory of a pass on a GPU, by pixel and channel of the net, as estimated, not measured: half
+precision kept for the gradient, and some four maps in float32 at work."""
+
+MAX_VALUES = 2**31 - 1
+"""Elements of a map in one pass: the kernels of a GPU count in 32 bits."""
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -103,7 +113,14 @@ class Matching:
 
     def _classes_per_pass(self, images: Tensor) -> int:
         per_class = len(images) // len(self.class_indices) + self.recipe.real_batch
-        return max(1, MAX_PIXELS // (per_class * images.shape[2] * images.shape[3]))
+        return max(1, self._pixels_per_pass // (per_class * images.shape[2] * images.shape[3]))
+
+    @cached_property
+    def _pixels_per_pass(self) -> int:
+        if self.real.device.type != "cuda" or self.recipe.norm == "batch":
+            return MAX_PIXELS
+        by_memory = free_memory(self.real.device) // 2 // BYTES_PER_VALUE
+        return min(by_memory, MAX_VALUES) // self.recipe.width
 
 
 def distill(
