@@ -17,14 +17,23 @@ def move(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """
     if device.type != "cuda":
         return [tensor.to(device) for tensor in tensors]
-    sizes = [-(-tensor.nbytes // ALIGNMENT) * ALIGNMENT for tensor in tensors]
-    pack = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=True)
-    for tensor, part in zip(tensors, pack.split(sizes), strict=True):
-        _read(part, tensor).copy_(tensor)
-    parts = pack.to(device, non_blocking=True).split(sizes)
-    return [_read(part, tensor) for tensor, part in zip(tensors, parts, strict=True)]
+    pack = _pack(tensors, pin_memory=True)
+    return _unpack(pack.to(device, non_blocking=True), tensors)
 
 
-def _read(part: Tensor, like: Tensor) -> Tensor:
-    """Return the bytes in `part` as a tensor of the type and shape of `like`."""
-    return part[: like.nbytes].view(like.dtype).view(like.shape)
+def _pack(tensors: Sequence[Tensor], *, pin_memory: bool) -> Tensor:
+    """Return the bytes of `tensors`, one after the other."""
+    pack = torch.empty(sum(map(_size, tensors)), dtype=torch.uint8, pin_memory=pin_memory)
+    for place, tensor in zip(_unpack(pack, tensors), tensors, strict=True):
+        place.copy_(tensor)
+    return pack
+
+
+def _unpack(pack: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Return views of the bytes in `pack` as tensors of the types and shapes of those in `like`."""
+    parts = zip(pack.split([_size(each) for each in like]), like, strict=True)
+    return [part[: each.nbytes].view(each.dtype).view(each.shape) for part, each in parts]
+
+
+def _size(tensor: Tensor) -> int:
+    return -(-tensor.nbytes // ALIGNMENT) * ALIGNMENT
