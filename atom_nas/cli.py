@@ -13,13 +13,13 @@ from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
 from atom_nas.defaults import condensation
 from atom_nas.distillation.condense import condense
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import UserError, explain, unknown
 from atom_nas.options import DistillOptions, Options
 from atom_nas.parsing import parse_options
 from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.storage.run_folder import open_run
-from atom_nas.training.devices import resolve_device
+from atom_nas.training.devices import is_device_failure, resolve_device
 from atom_nas.training.memory import keep_freed_memory
 
 
@@ -122,6 +122,12 @@ def main(args: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not is_device_failure(error):
+            raise
+        told = f"error: {explain(error)}; nothing of it was kept"
+        print(f"{told}: free the device's memory, and run the same command again.", file=sys.stderr)
+        sys.exit(2)
 
 
 def _read(command: str, kind: type[DistillOptions], args: Sequence[str]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ def condensation(options: DistillOptions, dataset: Dataset, device: torch.device
         images_per_class=images_per_class,
         seed=options.seed,
         recipe=recipe,
+        device_type=device.type,
     )
 
 

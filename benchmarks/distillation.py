@@ -127,6 +127,7 @@ def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
             images_per_class=ipc,
             seed=seed,
             recipe=recipe if is_distilled(method) else None,
+            device_type=device.type,
         )
         reset_peak_memory(device)
         proxy = condense(job, job.folder(folder / "proxies"), device)

@@ -242,3 +242,29 @@ def test_whitened_images_come_back_to_pictures(job, tmp_path, dataset):
     real = dataset.train.pixels.float() / 255
     distances = (pixels[:, None] - real).abs().amax((2, 3, 4))
     assert distances.min(1).values.max() < 1e-4
+
+
+def test_images_of_another_kind_of_device_are_another_proxy(job, random_job, tmp_path):
+    """The same seed draws other nets on a GPU; random images are drawn on the CPU everywhere."""
+    made = condense(job, tmp_path, CPU)
+    assert "device_type" not in made.manifest
+    on_gpu = replace(job, device_type="cuda")
+    assert on_gpu.folder(tmp_path) != job.folder(tmp_path)
+    with pytest.raises(UserError, match="another device_type"):
+        condense(on_gpu, tmp_path, CPU)
+    assert replace(random_job, device_type="cuda").identity == random_job.identity
+
+
+def test_the_whitening_of_a_data_set_is_worked_out_once(job, tmp_path, monkeypatch):
+    fitted = []
+    fit = module.ZCA.fit
+    monkeypatch.setattr(module.ZCA, "fit", lambda images: fitted.append(1) or fit(images))
+    monkeypatch.setattr(module, "_whitenings", {})
+    whitened = replace(job, recipe=replace(RECIPE, whiten=True, steps=1))
+    first = condense(whitened, tmp_path / "first", CPU)
+    second = condense(replace(whitened, seed=1), tmp_path / "second", CPU)
+    assert len(fitted) == 1
+    assert not torch.equal(first.images.pixels, second.images.pixels)
+    fewer = replace(job.dataset, train=job.dataset.train.select(torch.arange(900)))
+    condense(replace(whitened, dataset=fewer), tmp_path / "fewer", CPU)
+    assert len(fitted) == 2

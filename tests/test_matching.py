@@ -117,7 +117,7 @@ def test_loss_without_augmentation_is_the_published_one(digits, in_float32, monk
     few = [indices[:5] for indices in class_indices]
     recipe = replace(RECIPE, real_batch=5, loss_scale=7.0, embedding_weight=0.3)
     matching = replace(make_matching(digits, recipe), class_indices=few)
-    monkeypatch.setattr(module, "apply", lambda transforms, batch: batch)
+    monkeypatch.setattr(module, "prepare", lambda transforms, like: lambda batch: batch)
     net = make_net(recipe)
     synthetic = matching.random_start(2)
     loss, _ = matching.gradient(synthetic, net, 3)

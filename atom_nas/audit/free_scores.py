@@ -16,6 +16,7 @@ from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage.files import derive_seed
 from atom_nas.storage.row_log import RowLog
+from atom_nas.training.devices import is_device_failure
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Examples
 
 COLUMNS = ("candidate", "score", "value", "seconds", "failure")
@@ -89,6 +90,8 @@ class FreeScores:
             if not np.isfinite(value):
                 value, failure = np.nan, f"the score is {value}"
         except Exception as error:
+            if is_device_failure(error):
+                raise
             failure = explain(error)
         return {"value": value, "seconds": time.perf_counter() - start, "failure": failure}
 

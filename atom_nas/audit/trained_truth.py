@@ -24,6 +24,7 @@ from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage.files import derive_seed, tell
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.tensors import load_tensors, save_tensors
+from atom_nas.training.devices import is_device_failure
 from atom_nas.training.fit import (
     FORWARD,
     FORWARD_BACKWARD,
@@ -152,6 +153,8 @@ class TrainedTruth:
         except OSError:
             raise
         except Exception as error:
+            if is_device_failure(error):
+                raise
             seconds, failure = time.perf_counter() - start, explain(error)
         self._table.append(
             {

@@ -5,6 +5,7 @@ that the real and the synthetic images of a class undergo the same transformatio
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Self
@@ -13,7 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from atom_nas.data.transfer import move
 from atom_nas.errors import UserError
+
+Step = Callable[[Tensor], Tensor]
+"""From images (K, B, C, H, W) of the classes that drew one kind of operation, to the same."""
 
 
 class Operation(IntEnum):
@@ -90,7 +95,7 @@ class Transforms:
     """(K, 3) float64 in [0, 1) on the CPU: u of (brightness, saturation, contrast), of (y, x) for
     crop, cutout and scale, of (flip or angle)."""
 
-    def __getitem__(self, classes: Tensor) -> Self:
+    def __getitem__(self, classes: Tensor | slice) -> Self:
         return type(self)(
             augmentation=self.augmentation,
             operation=self.operation[classes],
@@ -119,24 +124,43 @@ def apply(transforms: Transforms, images: Tensor) -> Tensor:
     `images` are of any floating type, on any device; the result is differentiable for them. Each
     kind of operation runs once, on all the classes that drew it.
     """
-    assert images.ndim == 5 and len(images) == len(transforms.operation), images.shape
+    return prepare(transforms, images)(images)
+
+
+def prepare(transforms: Transforms, like: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return `apply` for many sets of images of the size, type and device of `like` (..., H, W).
+
+    All that depends on the draw is worked out once, most of it on the CPU, from where it goes to
+    the device by one `move`.
+    """
     if not transforms.augmentation.operations:
-        return images
+        return lambda images: images
     recolored = transforms.operation == Operation.COLOR
     cut = transforms.operation == Operation.CUTOUT
-    groups, parts = [], []
-    for transform, members in (
-        (_recolor, recolored),
-        (_cut_out, cut),
-        (_resample, ~(recolored | cut)),
-    ):
-        classes = members.nonzero().flatten()
-        if len(classes):
-            groups.append(classes)
-            part = images.index_select(0, classes.to(images.device))
-            parts.append(transform(transforms[classes], part))
+    drawn = [
+        (members.nonzero().flatten(), work_out, start)
+        for members, work_out, start in (
+            (recolored, _colors, _start_recoloring),
+            (cut, _boxes, _start_cutting),
+            (~(recolored | cut), _source_map, _start_resampling),
+        )
+        if members.any()
+    ]
+    groups, works, starts = zip(*drawn, strict=True)
+    parameters = [work(transforms[group], like) for work, group in zip(works, groups, strict=True)]
     position = torch.cat(groups).argsort()
-    return torch.cat(parts).index_select(0, position.to(images.device))
+    position, *moved = move([position, *groups, *parameters], like.device)
+    groups, parameters = tuple(moved[: len(drawn)]), moved[len(drawn) :]
+    steps = [start(each, like) for start, each in zip(starts, parameters, strict=True)]
+
+    def run(images: Tensor) -> Tensor:
+        assert images.ndim == 5 and len(images) == len(position), images.shape
+        parts = [
+            step(images.index_select(0, group)) for step, group in zip(steps, groups, strict=True)
+        ]
+        return torch.cat(parts).index_select(0, position)
+
+    return run
 
 
 def augment_batch(augmentation: Augmentation, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -148,8 +172,8 @@ def augment_batch(augmentation: Augmentation, images: Tensor, generator: torch.G
     return apply(sample_transforms(augmentation, len(images), generator), images[:, None])[:, 0]
 
 
-def _recolor(transforms: Transforms, images: Tensor) -> Tensor:
-    """Shift the brightness, then scale about the pixel's mean, then about the image's."""
+def _colors(transforms: Transforms, like: Tensor) -> Tensor:
+    """Return (3, K, 1, 1, 1, 1): what is added, and the factors about the pixel and the image."""
     strength = transforms.augmentation
     brightness, saturation, contrast = transforms.uniform.unbind(1)
     parameters = torch.stack(
@@ -161,35 +185,47 @@ def _recolor(transforms: Transforms, images: Tensor) -> Tensor:
             contrast + strength.contrast if strength.contrast else torch.ones_like(contrast),
         ]
     )
-    parameters = parameters.to(images.dtype).to(images.device)[..., None, None, None, None]
-    shift, saturation, contrast = parameters  # (K, 1, 1, 1, 1) each
-    images = images + shift
-    images = torch.lerp(images.mean(2, keepdim=True), images, saturation)
-    return torch.lerp(images.mean((2, 3, 4), keepdim=True), images, contrast)
+    return parameters.to(like.dtype)[..., None, None, None, None]
 
 
-def _cut_out(transforms: Transforms, images: Tensor) -> Tensor:
-    """Set a box to 0, the same for all images of a class; the image's edges cut it off."""
+def _start_recoloring(parameters: Tensor, like: Tensor) -> Step:
+    """Shift the brightness, then scale about the pixel's mean, then about the image's."""
+    shift, saturation, contrast = parameters
+
+    def step(images: Tensor) -> Tensor:
+        images = images + shift
+        images = torch.lerp(images.mean(2, keepdim=True), images, saturation)
+        return torch.lerp(images.mean((2, 3, 4), keepdim=True), images, contrast)
+
+    return step
+
+
+def _boxes(transforms: Transforms, like: Tensor) -> Tensor:
+    """Return (K, 1, 1, H, W), true within a box, which the image's edges cut off."""
     inside = []  # (K, H) and (K, W)
-    for side, uniform in zip(images.shape[-2:], transforms.uniform.unbind(1), strict=False):
+    for side, uniform in zip(like.shape[-2:], transforms.uniform.unbind(1), strict=False):
         length = int(side * transforms.augmentation.cutout + 0.5)
         centre = (uniform * (side + 1 - length % 2)).long()
         offset = torch.arange(side) - (centre - length // 2)[:, None]
         inside.append((offset >= 0) & (offset < length))
-    box = inside[0][:, :, None] & inside[1][:, None, :]
-    return images.masked_fill(box[:, None, None].to(images.device), 0)
+    return (inside[0][:, :, None] & inside[1][:, None, :])[:, None, None]
 
 
-def _source_map(transforms: Transforms, height: int, width: int) -> Tensor:
+def _start_cutting(box: Tensor, like: Tensor) -> Step:
+    """Set a box to 0, the same for all images of a class."""
+    return lambda images: images.masked_fill(box, 0)
+
+
+def _source_map(transforms: Transforms, like: Tensor) -> Tensor:
     """Return A (K, 2, 3): the pixel (y, x) that lands on (i, j) is A (i - cy, j - cx, 1).
 
     (cy, cx) = ((H - 1) / 2, (W - 1) / 2) is the centre of the image, so that A is the rotation
     [[cos, -sin], [sin, cos]] with its rows scaled (and the second mirrored), beside the centre
-    plus the crop's offset. Crops and flips come out as exact whole pixels.
+    plus the crop's offset. Crops and flips come out as exact whole pixels. A is float32 at least.
     """
     strength, operation = transforms.augmentation, transforms.operation[:, None]
     first, pair = transforms.uniform[:, :1], transforms.uniform[:, :2]  # (K, 1), (K, 2)
-    sides = torch.tensor([height, width])  # (y, x), as the last axis of all that follows
+    sides = torch.tensor(like.shape[-2:])  # (y, x), as the last axis of all that follows
     reach = (sides * strength.crop + 0.5).floor()
     crop = torch.where(operation == Operation.CROP, (pair * (2 * reach + 1)).floor() - reach, 0)
     smallest = 1 / strength.scale
@@ -202,10 +238,11 @@ def _source_map(transforms: Transforms, height: int, width: int) -> Tensor:
     )
     linear = torch.cat([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     linear = linear * (factor * mirror)[:, :, None]
-    return torch.cat([linear, (crop + (sides - 1) / 2)[:, :, None]], 2)
+    source = torch.cat([linear, (crop + (sides - 1) / 2)[:, :, None]], 2)
+    return source.to(torch.promote_types(like.dtype, torch.float32))
 
 
-def _resample(transforms: Transforms, images: Tensor) -> Tensor:
+def _start_resampling(source_map: Tensor, like: Tensor) -> Step:
     """Sample bilinearly, 0 outside, with one grid for all images and channels of a class.
 
     Pixels are the rows of a table, of which embedding_bag adds four by their weights: torch has a
@@ -213,32 +250,34 @@ def _resample(transforms: Transforms, images: Tensor) -> Tensor:
     stand in row (k (H + 3) + y + 1) (W + 3) + x + 1, for y from -1 to H + 1 and x likewise: a frame
     of zeros, into which all that lies outside is clamped, and one more for the corner after it.
     """
-    num_classes, batch, channels, height, width = images.shape
-    device, dtype = images.device, torch.promote_types(images.dtype, torch.float32)
-    by_row, by_column, offset = (
-        _source_map(transforms, height, width).to(dtype).to(device)[..., None, None].unbind(2)
-    )  # (K, 2, 1, 1) each
+    num_classes, (height, width) = len(source_map), like.shape[-2:]
+    device, dtype = source_map.device, source_map.dtype
+    by_row, by_column, offset = source_map[..., None, None].unbind(2)  # (K, 2, 1, 1) each
     rows = torch.arange(height, device=device, dtype=dtype)[:, None] - (height - 1) / 2
     columns = torch.arange(width, device=device, dtype=dtype) - (width - 1) / 2
-    limit = torch.tensor([height, width], device=device, dtype=dtype)[:, None, None]
     # (K, 2, H, W): (y, x) of the source of each pixel, and the corner above and left of it.
-    source = (by_row * rows + by_column * columns + offset).clamp(min=-1).minimum(limit)
+    source = (by_row * rows + by_column * columns + offset).clamp(min=-1)
+    y, x = source.unbind(1)
+    source = torch.stack([y.clamp(max=height), x.clamp(max=width)], 1)
     corner = source.floor()
     share_y, share_x = (source - corner).unbind(1)  # (K, H, W)
     weights = (  # (K, H, W, 2, 2): of the corner, its right, lower and lower right neighbours
         torch.stack([1 - share_y, share_y], -1)[..., :, None]
         * (torch.stack([1 - share_x, share_x], -1)[..., None, :])
     )
+    weights = weights.view(-1, 4).to(like.dtype)
     stride = width + 3
     y, x = (corner.int() + 1).unbind(1)
     first_row = torch.arange(num_classes, device=device, dtype=torch.int32) * (height + 3)
     index = (first_row[:, None, None] + y) * stride + x  # (K, H, W), of the corner's row in table
-    corners = torch.tensor([0, 1, stride, stride + 1], device=device, dtype=torch.int32)
-    table = F.pad(images, (1, 2, 1, 2)).permute(0, 3, 4, 1, 2).reshape(-1, batch * channels)
-    sampled = F.embedding_bag(
-        (index[..., None] + corners).view(-1, 4),
-        table,
-        mode="sum",
-        per_sample_weights=weights.view(-1, 4).to(images.dtype),
-    )
-    return sampled.view(num_classes, height, width, batch, channels).permute(0, 3, 4, 1, 2)
+    pair = torch.arange(2, device=device, dtype=torch.int32)
+    corners = (pair[:, None] * stride + pair).flatten()
+    index = (index[..., None] + corners).view(-1, 4)
+
+    def step(images: Tensor) -> Tensor:
+        batch, channels = images.shape[1:3]
+        table = F.pad(images, (1, 2, 1, 2)).permute(0, 3, 4, 1, 2).reshape(-1, batch * channels)
+        sampled = F.embedding_bag(index, table, mode="sum", per_sample_weights=weights)
+        return sampled.view(num_classes, height, width, batch, channels).permute(0, 3, 4, 1, 2)
+
+    return step

@@ -30,7 +30,7 @@ from atom_nas.distillation.proxy import (
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, digest, tell_made_again
-from atom_nas.training.devices import peak_memory
+from atom_nas.training.devices import peak_memory, reset_peak_memory
 
 LOSS_SECONDS, PREVIEW_SECONDS = 1.0, 20.0
 
@@ -73,6 +73,8 @@ class Condensation:
     seed: int
     recipe: Recipe | None
     """The settings of a method that distils, None for one that selects."""
+    device_type: str = "cpu"
+    """cpu, cuda or mps: each draws other random numbers from the same seed."""
 
     def __post_init__(self) -> None:
         assert is_distilled(self.method) == (self.recipe is not None)
@@ -93,7 +95,8 @@ class Condensation:
     @cached_property
     def identity(self) -> dict[str, object]:
         """Everything that the images depend on, as the manifest states it."""
-        return {
+        stated = {"device_type": self.device_type} if self._depends_on_device else {}
+        return stated | {
             "proxy": self.name,
             "method": self.method,
             "method_digest": plugins.source_digest(load_method(self.method)),
@@ -103,6 +106,11 @@ class Condensation:
             "train_digest": self.dataset.train.digest,
             "seed": self.seed,
         }
+
+    @property
+    def _depends_on_device(self) -> bool:
+        is_random = getattr(load_method(self.method), "KIND", None) == "random"
+        return self.device_type != "cpu" and not is_random
 
     def folder(self, store: Path) -> Path:
         """Return where in `store` the proxy lies: its name and the start of its digest."""
@@ -124,7 +132,8 @@ def condense(job: Condensation, folder: Path, device: torch.device) -> Proxy:
 
 
 def _refuse_other(job: Condensation, made: Mapping[str, object], folder: Path) -> None:
-    changed = [key for key, value in job.identity.items() if made.get(key) != value]
+    keys = {**job.identity, "device_type": None}
+    changed = [key for key in keys if made.get(key) != job.identity.get(key)]
     if changed:
         raise UserError(
             f"{folder} holds a proxy made with another {' and '.join(changed)}; use another folder."
@@ -133,6 +142,7 @@ def _refuse_other(job: Condensation, made: Mapping[str, object], folder: Path) -
 
 def _make(job: Condensation, folder: Path, device: torch.device) -> Proxy:
     folder.mkdir(parents=True, exist_ok=True)
+    reset_peak_memory(device)
     start = time.perf_counter()
     if job.recipe:
         pixels, seconds = _distil(job, job.recipe, folder, device)
@@ -181,7 +191,7 @@ def _distil(
     """Return the distilled pixels at 0..1 (K * M, C, H, W) on the CPU, and the seconds."""
     train = job.dataset.train
     real = job.dataset.normalization(train.pixels.to(device))
-    zca = ZCA.fit(real) if recipe.whiten else None
+    zca = _whitening(train.digest, real) if recipe.whiten else None
     matching = Matching(
         real=zca(real) if zca else real,
         class_indices=train.class_indices(),
@@ -204,6 +214,19 @@ def _distil(
             watch=_watcher(bar, draw_preview),
         )
     return to_pixels(images), seconds
+
+
+_whitenings: dict[tuple[str, torch.device], ZCA] = {}
+
+
+def _whitening(train_digest: str, real: Tensor) -> ZCA:
+    """Return the whitening of the training images `real`; the last is kept, as it takes seconds."""
+    key = train_digest, real.device
+    if key not in _whitenings:
+        zca = ZCA.fit(real)
+        _whitenings.clear()
+        _whitenings[key] = zca
+    return _whitenings[key]
 
 
 def _watcher(

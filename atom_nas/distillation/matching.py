@@ -11,20 +11,31 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from atom_nas.data.augmentation import Augmentation, apply, sample_transforms
+from atom_nas.data.augmentation import Augmentation, prepare, sample_transforms
+from atom_nas.data.transfer import move
 from atom_nas.distillation.attention import class_means, matching_loss
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, tell_made_again
 from atom_nas.storage.tensors import load_sealed, save_sealed
 from atom_nas.training.convnet import FeatureNet
-from atom_nas.training.devices import autocast
+from atom_nas.training.devices import autocast, free_memory
 
 Describe = Callable[[list[Tensor], Tensor, Recipe], list[Tensor]]
 """From (maps, embedding, recipe) to the descriptors (B, D_j) whose class means are matched."""
 
 MAX_PIXELS = 2_000_000
-"""Pixels (images x height x width) in one forward pass; more are cut into runs of classes."""
+"""Pixels (images x height x width) in one forward pass; more are cut into runs of classes.
+
+On a GPU what is free decides, but under batch normalisation, where the runs change the result.
+"""
+
+BYTES_PER_VALUE = 40
+"""Memory of a pass on a GPU, by pixel and channel of the net, as estimated, not measured: half
+precision kept for the gradient, and some four maps in float32 at work."""
+
+MAX_VALUES = 2**31 - 1
+"""Elements of a map in one pass: the kernels of a GPU count in 32 bits."""
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -57,24 +68,24 @@ class Matching:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, step))
         net.reset(torch.Generator(device).manual_seed(derive_seed(self.seed, step, "net")))
         num_classes = len(self.class_indices)
-        real_index = self._sample(self.recipe.real_batch, generator)
         augmentation = Augmentation() if self.recipe.flip else Augmentation(flip=0.0)
+        (real_index,) = move([self._sample(self.recipe.real_batch, generator)], device)
         transforms = sample_transforms(augmentation, num_classes, generator)
         synthetic = images.detach().unflatten(0, (num_classes, -1))
 
-        def match(classes: Tensor) -> tuple[Tensor, Tensor]:
-            real, part = self.real[real_index[classes]], synthetic[classes].requires_grad_()
+        def match(classes: slice) -> tuple[Tensor, Tensor]:
+            part = synthetic[classes].detach().requires_grad_()
+            augment = prepare(transforms[classes], images)
             with torch.no_grad():
-                real_means = self._means(net, apply(transforms[classes], real))
-            means = self._means(net, apply(transforms[classes], part))
+                real_means = self._means(net, augment(self.real[real_index[classes]]))
+            means = self._means(net, augment(part))
             loss = self.recipe.loss_scale * matching_loss(real_means, means)
             return loss.detach(), torch.autograd.grad(loss, part)[0]
 
-        classes = torch.arange(num_classes)
         if device.type == "cpu" and self.recipe.norm != "batch":
-            results = self._threads.map(match, classes.split(1))
+            results = self._threads.map(match, _slices(num_classes, 1))
         else:
-            results = map(match, classes.split(self._classes_per_pass(images)))
+            results = map(match, _slices(num_classes, self._classes_per_pass(images)))
         losses, gradients = zip(*results, strict=True)
         return torch.stack(losses).sum(), torch.cat(gradients).flatten(0, 1)
 
@@ -102,7 +113,14 @@ class Matching:
 
     def _classes_per_pass(self, images: Tensor) -> int:
         per_class = len(images) // len(self.class_indices) + self.recipe.real_batch
-        return max(1, MAX_PIXELS // (per_class * images.shape[2] * images.shape[3]))
+        return max(1, self._pixels_per_pass // (per_class * images.shape[2] * images.shape[3]))
+
+    @cached_property
+    def _pixels_per_pass(self) -> int:
+        if self.real.device.type != "cuda" or self.recipe.norm == "batch":
+            return MAX_PIXELS
+        by_memory = free_memory(self.real.device) // 2 // BYTES_PER_VALUE
+        return min(by_memory, MAX_VALUES) // self.recipe.width
 
 
 def distill(
@@ -162,6 +180,10 @@ def _load(path: Path, device: torch.device) -> tuple[Tensor, Tensor, int, float]
     tensors, notes = load_sealed(path)
     images, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
     return images, velocity, int(notes["step"]), float(notes["seconds"])
+
+
+def _slices(count: int, length: int) -> list[slice]:
+    return [slice(first, first + length) for first in range(0, count, length)]
 
 
 def _start_threads(num_classes: int) -> ThreadPoolExecutor:

@@ -14,6 +14,7 @@ from atom_nas.errors import explain
 from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage.files import digest
 from atom_nas.storage.row_log import RowLog
+from atom_nas.training.devices import is_device_failure
 from atom_nas.training.fit import Examples, Outcome, Training, fit_and_score
 
 KEY = ("proxy_digest", "training_digest", "candidate")
@@ -109,6 +110,8 @@ class ProxyScores:
             with no_exit():
                 outcome = fit_and_score(net, train, self._validation, training, seed=seed)
         except Exception as error:
+            if is_device_failure(error):
+                raise
             seconds = time.perf_counter() - start
             reason = explain(error)
             return {"accuracy": "", "loss": "", "curve": "", "seconds": seconds, "failure": reason}

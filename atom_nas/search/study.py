@@ -22,6 +22,7 @@ from atom_nas.search.journal import open_study, seal
 from atom_nas.search.samplers import SAMPLERS, uniform
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
+from atom_nas.training.devices import is_device_failure
 
 MAX_REPEATS = 20
 """After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
@@ -50,7 +51,8 @@ class Search:
         """Go on until `num_trials` distinct candidates were tried, and return all in order.
 
         Ends early where nothing new can be drawn. `watch` is called with those so far, at the
-        start and after each. An interrupt leaves the trial that was running to be drawn again.
+        start and after each. An interrupt, or a failure of the device, leaves
+        the trial that was running to be drawn again.
         """
         study = self._open()
         watch(candidates_of(study, self.space))
@@ -90,6 +92,8 @@ class Search:
                     attrs |= {"accuracy": accuracy, "seconds": seconds}
                     values[attrs["candidate"]] = value
                 except Exception as error:
+                    if is_device_failure(error):
+                        raise
                     state, attrs["reason"] = TrialState.FAIL, " ".join(str(error).split())
             yield create_trial(
                 state=state,
@@ -110,6 +114,8 @@ class Search:
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
         except Exception as error:
+            if is_device_failure(error):
+                raise
             trial.set_user_attr("reason", " ".join(str(error).split()))
             study.tell(trial, state=TrialState.FAIL)
         else:

@@ -26,10 +26,20 @@ def resolve_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Return the context in which nets run: bfloat16 where the device computes in it."""
-    has_bfloat16 = {"cuda": True, "cpu": torch.cpu._is_avx512_bf16_supported()}
-    is_fast = has_bfloat16.get(device.type, False)
+    """Return the context in which nets run: bfloat16 where the device computes in it itself."""
+    if device.type == "cuda":
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        is_fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_fast)
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Say whether `error` is of the device, out of memory or broken, and so of no one candidate."""
+    if isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)):
+        return True
+    is_unnamed = re.search("(CUDA|MPS).*out of memory|STATUS_ALLOC_FAILED", str(error))
+    return isinstance(error, RuntimeError) and is_unnamed is not None
 
 
 def memory_format(net: nn.Module, device: torch.device) -> torch.memory_format:
@@ -45,8 +55,23 @@ def memory_format(net: nn.Module, device: torch.device) -> torch.memory_format:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the peak memory in bytes: allocated on a GPU, resident for a CPU process."""
+    """Return the peak memory in bytes: allocated on a GPU, resident for a CPU process.
+
+    On a GPU that since `reset_peak_memory`, else since the process began.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Let the peak memory of a GPU count from now; that of a CPU process is its own to the end."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that PyTorch can have on a GPU, those it holds unused among them."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused

@@ -1,0 +1,234 @@
+"""The numerical core on a pretended GPU: it runs, and waits for the device nowhere in a step.
+
+Kernels are counted, not timed; a ceiling is what was counted on torch 2.14, and a little more.
+"""
+
+from dataclasses import replace
+
+import optuna
+import pytest
+import torch
+from tiny_run import rows_of, run_args, save_data, save_space
+from torch import nn
+from torch.nn import functional as F
+
+pytest.importorskip("fake_cuda", reason="private names of torch have changed", exc_type=ImportError)
+from fake_cuda import fake_cuda, run_backward
+
+from atom_nas.audit.zero_cost import SCORES, score_all
+from atom_nas.cli import main
+from atom_nas.data.sources import open_dataset
+from atom_nas.data.transfer import move
+from atom_nas.data.whitening import ZCA
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.matching import Matching, distill
+from atom_nas.distillation.methods import atom, channel, datadam, dm
+from atom_nas.distillation.recipes import Recipe
+from atom_nas.scoring.space import load_space
+from atom_nas.training.convnet import ConvNet, FeatureNet
+from atom_nas.training.devices import autocast
+from atom_nas.training.fit import Examples, Training, evaluate, fit
+
+CUDA = torch.device("cuda")
+RECIPE = Recipe(steps=3, learning_rate=1.0)
+# A pretended tensor has no memory to point to, as copying one looks whether it has.
+UNREADABLE = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+
+
+@pytest.fixture
+def gpu():
+    with fake_cuda() as gpu:
+        yield gpu
+
+
+def make_matching(recipe=RECIPE, method=atom):
+    """Ten classes of 20 images of CIFAR's shape, on the GPU."""
+    return Matching(
+        real=torch.rand(200, 3, 32, 32).to(CUDA),
+        class_indices=list(torch.arange(200).split(20)),
+        describe=method.describe,
+        recipe=recipe,
+        seed=0,
+    )
+
+
+def make_examples(count):
+    images, labels = torch.rand(count, 3, 16, 16), torch.arange(count) % 10
+    return Examples(images=images.to(CUDA), labels=labels.to(CUDA))
+
+
+def make_net(recipe):
+    net = FeatureNet((3, 32, 32), width=recipe.width, depth=recipe.depth, norm=recipe.norm)
+    return net.to(CUDA).requires_grad_(False)
+
+
+def test_its_gradients_are_those_of_torch():
+    torch.manual_seed(0)
+    net, images = ConvNet((3, 8, 8), 4, width=8), torch.randn(5, 3, 8, 8)
+    loss = F.cross_entropy(net(images), torch.arange(5) % 4)
+    parameters = list(net.parameters())
+    expected = torch.autograd.grad(loss, parameters, retain_graph=True)
+    found = run_backward((loss,), (torch.ones(()),), True, False, parameters, accumulate_grad=False)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_it_refuses_what_a_gpu_refuses(gpu):
+    images = torch.rand(4, 3, 8, 8, device=CUDA)
+    with pytest.raises(RuntimeError, match="cpu"):
+        nn.Conv2d(3, 2, 3)(images)
+    with pytest.raises(RuntimeError, match="generator of cpu"):
+        torch.rand(4, device=CUDA, generator=torch.Generator())
+    with pytest.raises(RuntimeError, match="indexed by one on the GPU"):
+        torch.rand(4)[torch.zeros(2, dtype=torch.long, device=CUDA)]
+
+
+def test_it_counts_kernels_and_waits(gpu):
+    x = torch.rand(4, device=CUDA)
+    y = (x.view(2, 2) * 2).sum()
+    assert gpu.kernels.total() == 3
+    assert not gpu.waits
+    y.item()
+    y.cpu()
+    x[torch.tensor([1, 2])]
+    torch.rand(3).to(CUDA, non_blocking=True)
+    assert gpu.waits == {"read": 1, "to cpu": 1, "from cpu": 2}
+
+
+def test_a_pack_of_tensors_goes_at_once(gpu):
+    sent = [torch.rand(3), torch.tensor([True]), torch.zeros(2, 2, dtype=torch.float64)]
+    got = move(sent, CUDA)
+    assert (gpu.sent, gpu.kernels.total(), gpu.waits.total()) == (1, 1, 0)
+    for a, b in zip(got, sent, strict=True):
+        assert (a.device.type, a.dtype, a.shape) == ("cuda", b.dtype, b.shape)
+
+
+@pytest.mark.parametrize(
+    ("method", "norm", "ceiling"),
+    [
+        (atom, "instance", 500),
+        (atom, "batch", 370),
+        (dm, "instance", 335),
+        (dm, "batch", 205),
+        (datadam, "instance", 430),
+        (channel, "none", 275),
+    ],
+)
+def test_a_step_of_a_distillation_waits_for_nothing(gpu, method, norm, ceiling):
+    recipe = replace(RECIPE, norm=norm)
+    matching, net = make_matching(recipe, method), make_net(recipe)
+    images = matching.random_start(5)
+    gpu.forget()
+    loss, gradient = matching.gradient(images, net, 0)
+    assert (loss.device.type, gradient.shape) == ("cuda", images.shape)
+    assert not gpu.waits
+    assert gpu.kernels.total() <= ceiling
+
+
+def test_a_longer_distillation_waits_no_more_often(gpu, tmp_path):
+    waits = []
+    for steps in (2, 5):
+        matching = make_matching(replace(RECIPE, steps=steps, width=8), dm)
+        gpu.forget()
+        distill(matching, 2, checkpoint=tmp_path / str(steps), watch=lambda *_: None)
+        waits.append(dict(gpu.waits))
+    assert waits[0] == waits[1]
+
+
+@pytest.mark.parametrize(
+    ("norm", "free_bytes", "passes"),
+    [("instance", 2**33, 1), ("instance", 2**27, 10), ("batch", 2**33, 2)],
+)
+def test_passes_are_sized_by_what_is_free(gpu, monkeypatch, norm, free_bytes, passes):
+    """Under batch norm they are not, since its result depends on them."""
+    monkeypatch.setattr("atom_nas.distillation.matching.MAX_PIXELS", 500_000)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free_bytes, 2**34))
+    recipe = replace(RECIPE, norm=norm)
+    matching, net = make_matching(recipe, dm), make_net(recipe)
+    images = matching.random_start(5)
+    gpu.forget()
+    matching.gradient(images, net, 0)
+    assert gpu.sent == 1 + passes
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "ceiling"),  # of one architecture of the space, drawn with seed 0
+    [("convnet", {}, 240), ("mobile", {}, 880), ("nas_bench_201", {"cells_per_stage": 1}, 580)],
+)
+def test_a_step_of_a_candidate_waits_for_nothing(gpu, monkeypatch, name, settings, ceiling):
+    monkeypatch.setattr("atom_nas.training.fit.NUM_PARTS", 1)
+    space = load_space(name, (3, 16, 16), 10).shrunk(settings)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    architecture = space.sample(study.ask())
+    examples = make_examples(128)
+    kernels, waits = [], []
+    for steps in (1, 2):
+        net = space.build(architecture, seed=0)
+        gpu.forget()
+        fit(net, examples, Training(steps=steps, flip=True), seed=0)
+        kernels.append(gpu.kernels.total())
+        waits.append(dict(gpu.waits))
+    assert waits[0] == waits[1]
+    assert kernels[1] - kernels[0] <= ceiling
+    gpu.forget()
+    evaluate(net, examples)
+    assert gpu.waits == {"read": 3}
+
+
+def test_nets_run_in_bfloat16_unless_it_is_emulated(gpu, monkeypatch):
+    linear, x = nn.Linear(2, 2).to(CUDA), torch.ones(1, 2, device=CUDA)
+    with autocast(CUDA):
+        assert linear(x).dtype == torch.bfloat16
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
+    )
+    with autocast(CUDA):
+        assert linear(x).dtype == torch.float32
+
+
+def test_whitening_leaves_and_enters_the_device_by_the_whole(gpu):
+    images = torch.rand(20, 3, 4, 4).to(CUDA)
+    gpu.forget()
+    zca = ZCA.fit(images)
+    assert gpu.waits.total() <= 6
+    gpu.forget()
+    assert zca.invert(zca(images)).device.type == "cuda"
+    assert not gpu.waits
+
+
+@UNREADABLE
+def test_zero_cost_scores(gpu):
+    examples = make_examples(6)
+    scores = score_all(lambda: ConvNet((3, 16, 16), 10, width=8), examples.images, examples.labels)
+    assert scores.keys() == SCORES.keys()
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")  # every embedding is 1
+@pytest.mark.parametrize("method", ["random", "herding", "kmeans", "atom"])
+def test_a_condensation(gpu, monkeypatch, tmp_path, method):
+    monkeypatch.setattr("atom_nas.distillation.embedding.NUM_IMAGES", 1)
+    resets = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+    dataset = open_dataset(str(save_data(tmp_path)), tmp_path, seed=0)
+    job = Condensation(
+        dataset=dataset,
+        method=method,
+        images_per_class=2,
+        seed=0,
+        recipe=replace(RECIPE, width=8, whiten=True) if method == "atom" else None,
+        device_type="cuda",
+    )
+    proxy = condense(job, tmp_path / "proxy", CUDA)
+    assert proxy.images.pixels.shape == (6, 1, 8, 8)
+    assert proxy.images.pixels.device.type == "cpu"
+    assert resets == [CUDA]
+
+
+def test_a_whole_search(tmp_path):
+    args = run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
+    args = ["search", *("cuda" if arg == "cpu" else arg for arg in args[1:])]
+    with fake_cuda() as gpu:
+        main(args)
+    assert gpu.kernels["aten.convolution.default"] > 0
+    rows = rows_of(tmp_path / "out" / "candidates.csv")
+    assert {row["reason"] for row in rows if row["state"] == "FAIL"} == {"13 is unlucky"}
+    assert sum(row["state"] == "COMPLETE" for row in rows) == 4
