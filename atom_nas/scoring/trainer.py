@@ -16,8 +16,8 @@ from atom_nas.training.fit import Examples, Outcome, Training, evaluate, fit
 from atom_nas.training.pool import Lost, Pool, num_cores
 from atom_nas.training.shared import Shared
 
-WORTH = 10.0
-"""Seconds of work left for which `auto` starts workers; their own start takes a few."""
+WORTH = 20.0
+"""Seconds of work left for which `auto` starts workers: each takes 4 s of a core to start."""
 
 NUM_KEPT = 8
 """Sets of images that stay normalised: the splits, and some proxies."""

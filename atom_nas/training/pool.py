@@ -32,9 +32,11 @@ MAX_STILLBORN = 3
 _BOOT = """
 import signal, sys, json
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-sys.path[:] = json.loads(sys.argv[2])
+socket, module, paths = sys.argv[1:]
+sys.path[:] = json.loads(paths)
 from atom_nas.training.worker import main
-main(int(sys.argv[1]))
+__import__(module)
+main(int(socket))
 """
 """An interrupt is the parent's: it closes the socket, which ends the worker."""
 
@@ -130,7 +132,7 @@ class Pool:
     def _assign(self, jobs: Sequence[Job], waiting: deque[int]) -> None:
         """Start as many workers as there is work for, and give to those that are idle."""
         while len(self._workers) < min(self.num_workers, len(waiting) + len(self._busy)):
-            self._workers.append(_Worker())
+            self._workers.append(_Worker(self._work.__module__))
         for worker in self._workers:
             if waiting and worker.is_ready and worker.position is None:
                 worker.take(self._work, waiting.popleft(), jobs)
@@ -160,11 +162,13 @@ class Pool:
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        """Start a process that imports `module` before it says that it is ready."""
         ours, theirs = socket.socketpair()
         with theirs:
+            args = [str(theirs.fileno()), module, json.dumps(sys.path)]
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)],
+                [sys.executable, "-c", _BOOT, *args],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
