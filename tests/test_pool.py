@@ -15,7 +15,6 @@ from atom_nas.errors import UserError
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import load_space
 from atom_nas.scoring.trainer import Job, Trainer
-from atom_nas.storage.tensors import pack_tensors
 from atom_nas.training import pool
 
 MORE = """
@@ -141,19 +140,15 @@ def test_what_is_left_half_done_is_nobody_s(trainer, dataset, space):
 
 def test_workers_that_do_not_start_are_told_at_once(monkeypatch):
     monkeypatch.setattr(pool, "_BOOT", "raise SystemExit(3)")
-    broken = pool.Pool(pack_tensors, 2)
-    with pytest.raises(
-        UserError, match=r"ended before their first job \(exit status 3\).*--workers 1"
-    ):
-        [*broken.run([({}, [])])]
+    broken = pool.Pool(len, 2)
+    with pytest.raises(UserError, match=r"before their first job \(exit status 3\).*--workers 1"):
+        [*broken.run([("", [])])]
     assert not broken.is_running
 
 
-def test_an_error_that_is_no_candidate_s_ends_the_run():
-    one = pool.Pool(pack_tensors, 1)
+def test_an_error_that_is_no_candidate_s_ends_the_run(trainer):
     with pytest.raises(RuntimeError, match="AttributeError"):
-        [*one.run([({"a": 1}, [])])]
-    one.close()
+        [*trainer._pool.run([("no order", [])])]
 
 
 PARENT = """

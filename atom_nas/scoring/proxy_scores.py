@@ -1,6 +1,7 @@
 """Candidates trained on a proxy and measured on the validation split, each once."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -39,7 +40,6 @@ class ProxyScores:
         self._table = RowLog(path, COLUMNS, key=KEY)
         self._rows = {tuple(row[column] for column in KEY): row for row in self._table.rows}
         self._space, self._dataset, self._trainer = space, dataset, trainer
-        self._macs: dict[str, int | None] = {}
 
     def score(self, proxy: Proxy, architecture: Any, training: Training, *, seed: int) -> Outcome:
         """Train `architecture` on `proxy`, or take its outcome where there is one.
@@ -88,18 +88,11 @@ class ProxyScores:
 
     def mean_macs(self, architectures: Iterable[Any]) -> float:
         """Return the multiply-adds of a forward pass, the mean over those that can be counted."""
-        counted = [self._count(architecture) for architecture in architectures]
-        known = [macs for macs in counted if macs is not None]
+        known = []
+        for architecture in architectures:
+            with suppress(Exception):  # whatever a user's net leads to: its training says so
+                known.append(self._space.cost(architecture).macs)
         return fmean(known) if known else 0.0
-
-    def _count(self, architecture: Any) -> int | None:
-        name = candidate_name(architecture)
-        if name not in self._macs:
-            try:
-                self._macs[name] = self._space.cost(architecture).macs
-            except Exception:  # whatever a user's net leads to: its training says so
-                self._macs[name] = None
-        return self._macs[name]
 
     def _digest(self, training: Training) -> str:
         """Return 16 hexadecimal digits of what an outcome depends on beside proxy and candidate."""
