@@ -1,5 +1,6 @@
 """What a user chooses: options, each with its meaning, checked once."""
 
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
@@ -96,6 +97,10 @@ class Options(DistillOptions):
     """Settings of the space's nets on a proxy, as in cells_per_stage=1,channels=8."""
     top_k: int = 3
     """How many of the best are trained on the full data and exported."""
+    workers: str = "auto"
+    """Processes that train candidates on a CPU, each with one thread: a number, or auto for one a
+    core where there is enough to do; 1 trains in the command's own process, with all its threads.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,6 +119,8 @@ class Options(DistillOptions):
         if self.until_width is not None and not 0.01 <= self.until_width <= 2:
             raise UserError(f"--until-width is {self.until_width:g}; it must be from 0.01 to 2.")
         parse_settings("--shrink", self.shrink)
+        if not re.fullmatch("auto|[1-9][0-9]{0,3}", self.workers):
+            raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
 
     @property
     def folder(self) -> Path:

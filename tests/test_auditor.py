@@ -20,8 +20,9 @@ from atom_nas.scoring.objective import OBJECTIVES
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import load_space
+from atom_nas.scoring.trainer import Trained, Trainer
 from atom_nas.storage.files import write_json
-from atom_nas.training.fit import Training
+from atom_nas.training.fit import Outcome, Training
 
 CPU = torch.device("cpu")
 TRAINING = Training(steps=4, flip=False, batch_size=16)
@@ -68,6 +69,9 @@ class Wide:
         accuracies = (architecture.width / 100,) * trainings
         return Measured(validation=accuracies, test=accuracies, seconds=50.0, macs=1e9)
 
+    def measure_all(self, sample, *, trainings=1):
+        return [self.measure(each, seed=seed, trainings=trainings) for each, seed in sample]
+
 
 @pytest.fixture
 def auditor(tmp_path, dataset, space):
@@ -78,7 +82,12 @@ def auditor(tmp_path, dataset, space):
         return Proxy(images=dataset.train.select(indices), manifest=manifest)
 
     scorer = Scorer(
-        table=ProxyScores(tmp_path / "scores.csv", space=space, dataset=dataset, device=CPU),
+        table=ProxyScores(
+            tmp_path / "scores.csv",
+            space=space,
+            dataset=dataset,
+            trainer=Trainer(dataset.normalization, CPU),
+        ),
         condense=condense,
         num_seeds=2,
         training=TRAINING,
@@ -119,11 +128,11 @@ def rows_of(path):
 
 @pytest.mark.parametrize(("accuracy", "is_said"), [(0.11, True), (0.5, False)])
 def test_candidates_at_chance_are_said_first(auditor, space, monkeypatch, accuracy, is_said):
-    def measure(self, proxy, architecture, training, seed):
-        own = accuracy + architecture.width / 10_000
-        return {"accuracy": own, "loss": 1.0, "curve": "1.0", "seconds": 1.0, "failure": ""}
+    def train(self, job):
+        own = accuracy + job.architecture.width / 10_000
+        return Trained(outcomes=(Outcome(accuracy=own, loss=1.0, seconds=1.0, curve=(1.0,)),))
 
-    monkeypatch.setattr(ProxyScores, "_measure", measure)
+    monkeypatch.setattr(Trainer, "_train_here", train)
     audit = auditor.audit(sample_of(space, range(1, 41)))
     assert audit.sentences[0].startswith("40 of 40 candidates classify at chance") is is_said
     assert (audit.decision == "undecided") >= is_said
@@ -144,7 +153,7 @@ def test_every_rival_is_measured_on_the_same_candidates(auditor, space):
 def test_a_second_audit_trains_nothing(auditor, space, monkeypatch):
     sample = sample_of(space, range(1, 5))
     first = auditor.audit(sample)
-    monkeypatch.setattr(ProxyScores, "_measure", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(Trainer, "_train_here", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr(FreeScores, "_measure", lambda *_: pytest.fail("scored again"))
     assert auditor.audit(sample) == first
 
@@ -262,17 +271,17 @@ def test_full_data_sees_as_many_images_as_the_cost_of_the_proxy_allows(auditor, 
 
 
 def test_rivals_on_full_data_are_annealed_or_stopped(auditor, space, dataset, monkeypatch):
-    seen = {}
+    seen = []
 
-    def measure(self, proxy, architecture, training, seed):
-        seen[proxy.name] = training, len(proxy.images)
-        return {"accuracy": 0.5, "loss": 1.0, "curve": "1.0", "seconds": 1.0, "failure": ""}
+    def train(self, job):
+        seen.append((job.training, len(job.train)))
+        return Trained(outcomes=(Outcome(accuracy=0.5, loss=1.0, seconds=1.0, curve=(1.0,)),))
 
-    monkeypatch.setattr(ProxyScores, "_measure", measure)
+    monkeypatch.setattr(Trainer, "_train_here", train)
     write_json(auditor.folder / "equal_cost.json", {"images": 160})
     equal = replace(auditor, rivals=replace(auditor.rivals, against="equal_cost"))
     equal.audit(sample_of(space, (3,)))
-    annealed, stopped = (seen[name] for name in FULL)
+    annealed, stopped = seen[-2:]
     assert annealed == (replace(TRAINING, steps=10), len(dataset.train))
     assert stopped == (replace(TRAINING, steps=30, stop=1 / 3), len(dataset.train))
 

@@ -82,8 +82,7 @@ def test_running_again_trains_nothing(finished, monkeypatch):
     kept = ["scores.csv", "truth.csv", "candidates.csv", "audit.csv"]
     before = {name: (out / name).read_bytes() for name in kept}
     times = {path: path.stat().st_mtime_ns for path in (out / "weights").iterdir()}
-    makers = ("scoring.proxy_scores.fit_and_score", "audit.trained_truth.fit")
-    for where in (*makers, "distillation.condense.distill"):
+    for where in ("scoring.trainer.fit", "distillation.condense.distill"):
         monkeypatch.setattr(f"atom_nas.{where}", lambda *_, **__: pytest.fail("trained again"))
     devices = []
     monkeypatch.setattr("atom_nas.cli.keep_freed_memory", devices.append)
@@ -156,9 +155,7 @@ def test_what_only_reads_finished_trainings_may_change_in_a_folder(
 def test_another_objective_is_told_to_the_trials_at_no_cost(finished, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     shutil.copytree(finished[0], folder)
-    monkeypatch.setattr(
-        "atom_nas.scoring.proxy_scores.fit_and_score", lambda *_, **__: pytest.fail("trained")
-    )
+    monkeypatch.setattr("atom_nas.scoring.trainer.fit", lambda *_, **__: pytest.fail("trained"))
     main(["search", *finished[1][1:], "--objective", "loss", "--out", str(folder)])
     rows = rows_of(folder / "candidates.csv")
     losses = {

@@ -2,11 +2,11 @@
 
 import csv
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from signal import SIGINT, SIGKILL
 
 import numpy as np
 import pytest
@@ -83,11 +83,11 @@ def inputs(tmp_path):
 class Run:
     """One command line with one folder, started as often as it takes."""
 
-    def __init__(self, folder, inputs):
+    def __init__(self, folder, inputs, *more):
         self.folder, self.steps = folder, folder.with_suffix(".steps")
         sizes = ["--proxy", "atom_ipc2", "--steps", "120", "--trials", "8", "--audit-size", "6"]
         rest = ["--proxy-epochs", "12", "--full-epochs", "3", "--top-k", "1", "--seed", "3"]
-        args = ["run", *inputs, *sizes, *rest, "--device", "cpu", "--out", folder]
+        args = ["run", *inputs, *sizes, *rest, "--device", "cpu", "--out", folder, *more]
         self.command = [sys.executable, "-c", DRIVER, *map(str, (self.steps, *args))]
 
     def start(self):
@@ -99,18 +99,19 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=0,
         )
 
-    def kill_when(self, is_time):
-        """Start, wait until `is_time()`, and kill -9."""
+    def kill_when(self, is_time, signal=SIGKILL):
+        """Start, wait until `is_time()`, and kill the process with -9 or its group with another."""
         process, start = self.start(), time.monotonic()
         while not is_time():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() - start < TIMEOUT
             time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        (os.kill if signal == SIGKILL else os.killpg)(process.pid, signal)
+        output, _ = process.communicate(timeout=TIMEOUT)  # until no process holds the pipe
+        assert process.returncode == (-SIGKILL if signal == SIGKILL else 130), output
 
     def finish(self):
         process = self.start()
@@ -184,3 +185,29 @@ def test_killed_at_every_stage_and_finished_by_the_same_command(tmp_path, inputs
     )
     assert audit.proxy.spearman == undisturbed.proxy.spearman
     assert audit.sentences == undisturbed.sentences
+
+
+def test_with_workers_killed_or_interrupted_all_comes_to_the_same(tmp_path, inputs):
+    """And no process is left: each would hold the pipe that is read to its end."""
+    quick = ["--proxy", "random_ipc4"]
+    reference = Run(tmp_path / "alone", inputs, *quick, "--workers", "1")
+    alone = reference.start()
+    run = Run(tmp_path / "several", inputs, *quick, "--workers", "3")
+    run.kill_when(lambda: len(run.rows("scores.csv")) >= 2)
+    first = run.rows("scores.csv")
+    run.kill_when(lambda: len(run.rows("truth.csv")) >= 1, SIGINT)
+    true = run.rows("truth.csv")
+    run.finish()
+    assert alone.communicate(timeout=TIMEOUT)[0] is not None and alone.returncode == 0
+    assert run.rows("scores.csv")[: len(first)] == first
+    assert run.rows("truth.csv")[: len(true)] == true
+    assert essence(run.rows("candidates.csv")) == essence(reference.rows("candidates.csv"))
+    assert run.rows("audit.csv") == reference.rows("audit.csv")
+    for name in ("scores.csv", "truth.csv"):
+        found, expected = (sorted(map(str, essence(each.rows(name)))) for each in (run, reference))
+        assert found == expected
+    kept, expected = (
+        {path.name: path.read_bytes() for path in each.folder.glob("weights/*")}
+        for each in (run, reference)
+    )
+    assert kept == expected

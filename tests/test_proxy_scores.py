@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from made_toy import CPU, TRAINING, architecture, make_dataset, make_proxy, make_space
 
-from atom_nas.scoring import proxy_scores
+from atom_nas.scoring import trainer
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+from atom_nas.scoring.trainer import Trained, Trainer
+from atom_nas.training.fit import Outcome
 
 
 @pytest.fixture
@@ -26,7 +28,9 @@ def proxy():
 
 
 def make_scores(path, space, dataset):
-    return ProxyScores(path, space=space, dataset=dataset, device=CPU)
+    return ProxyScores(
+        path, space=space, dataset=dataset, trainer=Trainer(dataset.normalization, CPU)
+    )
 
 
 def rows_of(path):
@@ -54,7 +58,7 @@ def test_a_candidate_is_scored_once_and_found_by_the_next_process(
     path = tmp_path / "scores.csv"
     scores = make_scores(path, space, dataset)
     first = scores.score(proxy, architecture(space), TRAINING, seed=3)
-    monkeypatch.setattr(proxy_scores, "fit_and_score", no_training)
+    monkeypatch.setattr(trainer, "fit", no_training)
     assert scores.score(proxy, architecture(space), TRAINING, seed=3) == first
     assert (
         make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=3)
@@ -82,14 +86,9 @@ def test_what_a_score_depends_on_has_scores_of_its_own(
         case "settings of the space":
             space = replace(space, settings={"wide": 1})
     seen = []
+    outcome = Outcome(accuracy=0.25, loss=0.25, seconds=0.25, curve=(1.0,))
     monkeypatch.setattr(
-        ProxyScores,
-        "_measure",
-        lambda *_: (
-            seen.append(1)
-            or dict.fromkeys(("accuracy", "loss", "seconds"), 0.25)
-            | {"curve": "1.0", "failure": ""}
-        ),
+        Trainer, "_train_here", lambda *_: seen.append(1) or Trained(outcomes=(outcome,))
     )
     scores = make_scores(path, space, dataset)
     assert scores.score(proxy, architecture(space), training, seed=0).accuracy == 0.25
@@ -120,7 +119,7 @@ def test_a_failure_is_kept_with_its_reason(
     path = tmp_path / "scores.csv"
     with pytest.raises(CandidateError, match=reason):
         make_scores(path, space, dataset).score(proxy, architecture(space, kind), TRAINING, seed=0)
-    monkeypatch.setattr(proxy_scores, "fit_and_score", no_training)
+    monkeypatch.setattr(trainer, "fit", no_training)
     with pytest.raises(CandidateError, match=reason):
         make_scores(path, space, dataset).score(proxy, architecture(space, kind), TRAINING, seed=0)
     (row,) = rows_of(path)
@@ -133,7 +132,7 @@ def test_an_interrupt_is_no_failure(tmp_path, space, dataset, proxy, monkeypatch
         raise KeyboardInterrupt
 
     path = tmp_path / "scores.csv"
-    monkeypatch.setattr(proxy_scores, "fit_and_score", interrupt)
+    monkeypatch.setattr(trainer, "fit", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
     assert not path.exists()

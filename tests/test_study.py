@@ -128,6 +128,22 @@ def test_samplers_share_the_uniform_start_and_differ_after_it(tmp_path, space):
     assert len({tuple(found[6:]) for found in names}) == len(names)
 
 
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_the_uniform_start_is_known_ahead(tmp_path, sampler):
+    """With its repeats, failures and limits; whatever the values, before a search and after."""
+    space = make_space(tmp_path, widths=(2, 3, 13), depth=4)
+    limits, recorder = Limits(num_params=100), Recorder()
+    changes = {"sampler": sampler, "limits": limits, "num_uniform": 8, "evaluate": recorder}
+    search = make_search(tmp_path / "search", space, **changes)
+    ahead = search.uniform_start(12)
+    assert ahead[: len(few := search.uniform_start(3))] == few
+    assert not recorder.calls
+    uniform = [each for each in search.run(10, ignore) if each.is_uniform]
+    assert len(uniform) == 8 and any(each.reason for each in uniform)
+    assert ahead == recorder.calls[: len(ahead)] and 0 < len(ahead) < 8
+    assert search.uniform_start(12) == ahead and len(recorder.calls) < 12
+
+
 @pytest.mark.parametrize("optimiser", ["tpe", "nsga2"])
 def test_a_short_search_finds_better_candidates_than_chance(tmp_path, optimiser):
     space = make_space(tmp_path, widths=tuple(range(2, 12)), depth=20)

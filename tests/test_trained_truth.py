@@ -10,6 +10,8 @@ from made_toy import CPU, TRAINING, architecture, make_dataset, make_space
 
 from atom_nas.audit import trained_truth
 from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.scoring import trainer
+from atom_nas.scoring.trainer import Trainer
 from atom_nas.training.fit import Examples, evaluate
 
 
@@ -24,7 +26,8 @@ def space(tmp_path):
 
 
 def make_truth(run, space, dataset, training=TRAINING):
-    return TrainedTruth(run, space=space, dataset=dataset, training=training, device=CPU)
+    own = Trainer(dataset.normalization, CPU)
+    return TrainedTruth(run, space=space, dataset=dataset, training=training, trainer=own)
 
 
 def rows_of(path):
@@ -40,9 +43,9 @@ def test_both_splits_are_measured_and_the_training_split_alone_is_trained_on(
     tmp_path, space, dataset, monkeypatch
 ):
     seen = []
-    plain = trained_truth.fit
+    plain = trainer.fit
     monkeypatch.setattr(
-        trained_truth,
+        trainer,
         "fit",
         lambda net, train, *a, **k: (seen.append(train), plain(net, train, *a, **k)),
     )
@@ -72,7 +75,7 @@ def test_the_truth_is_measured_once_and_found_by_the_next_process(
 ):
     known = make_truth(tmp_path, space, dataset)
     first = known.measure(architecture(space), seed=5)
-    monkeypatch.setattr(trained_truth, "fit", no_training)
+    monkeypatch.setattr(trainer, "fit", no_training)
     again = make_truth(tmp_path, space, dataset)
     assert known.measure(architecture(space), seed=5) == first
     assert again.measure(architecture(space), seed=5) == first
@@ -126,7 +129,7 @@ def test_a_truth_that_fails_is_nan_with_its_reason(
     measured = make_truth(tmp_path, space, dataset).measure(architecture(space, kind), seed=0)
     assert math.isnan(measured.validation[0]) and math.isnan(measured.test[0])
     assert measured.seconds > 0
-    monkeypatch.setattr(trained_truth, "fit", no_training)
+    monkeypatch.setattr(trainer, "fit", no_training)
     again = make_truth(tmp_path, space, dataset)
     assert math.isnan(again.measure(architecture(space, kind), seed=0).validation[0])
     assert reason in again.failure(architecture(space, kind), seed=0)
@@ -155,7 +158,9 @@ def test_a_training_is_doubled_until_its_validation_loss_stops_falling(
 ):
     monkeypatch.setattr(trained_truth, "MAX_DOUBLED", max(losses))
     monkeypatch.setattr(
-        TrainedTruth, "validation_loss", lambda self, *_, seed: losses[self.training.steps] + seed
+        TrainedTruth,
+        "_losses",
+        lambda self, sample: [losses[self.training.steps] + seed for _, seed in sample],
     )
     truth = make_truth(tmp_path, space, dataset, replace(TRAINING, steps=50))
     truth.lengthen(lambda: [(None, -0.001), (None, 0.001)])

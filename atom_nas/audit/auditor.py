@@ -103,10 +103,7 @@ class Auditor:
         return self.free.estimators(tqdm(architectures, desc="free scores", unit="candidate"))
 
     def _truth(self, sample: Sample) -> Truth:
-        measured = [
-            self.truth.measure(architecture, seed=seed, trainings=self.trainings)
-            for architecture, seed in tqdm(sample, desc="truth", unit="candidate")
-        ]
+        measured = self.truth.measure_all(sample, trainings=self.trainings)
         tests = [each.test for each in measured if each.test is not None]
         return Truth(
             validation=tuple(each.validation for each in measured),

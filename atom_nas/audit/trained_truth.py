@@ -6,34 +6,25 @@ audit, the search or the export reads the test split.
 """
 
 import math
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
-import torch
 from torch import nn
+from tqdm import tqdm
 
 from atom_nas.data.splits import Dataset
-from atom_nas.errors import DamagedError, explain
-from atom_nas.scoring.space import Space, candidate_name, no_exit
+from atom_nas.errors import DamagedError
+from atom_nas.scoring.scorer import Sample
+from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.scoring.trainer import Job, Trained, Trainer
 from atom_nas.storage.files import derive_seed, tell
 from atom_nas.storage.row_log import RowLog
-from atom_nas.storage.tensors import load_tensors, save_tensors
-from atom_nas.training.devices import is_device_failure
-from atom_nas.training.fit import (
-    FORWARD,
-    FORWARD_BACKWARD,
-    Examples,
-    Outcome,
-    Training,
-    evaluate,
-    fit,
-)
+from atom_nas.storage.tensors import load_tensors, save_packed
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome, Training
 
 COLUMNS = (
     *("candidate", "steps", "seed", "validation_accuracy", "validation_loss", "test_accuracy"),
@@ -45,6 +36,8 @@ FALLING = 0.1
 
 MAX_DOUBLED = 2_000
 """No training is doubled beyond so many steps unless the user says so."""
+
+_FAILED = Outcome(accuracy=math.nan, loss=math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +60,8 @@ class TruthSource(Protocol):
     is_known: bool
     """Whether a new candidate costs no training."""
 
-    def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
-        """Return the accuracies of `architecture`."""
+    def measure_all(self, sample: Sample, *, trainings: int = 1) -> list[Measured]:
+        """Return the accuracies of each of the sample."""
 
 
 class TrainedTruth:
@@ -83,7 +76,7 @@ class TrainedTruth:
         space: Space,
         dataset: Dataset,
         training: Training,
-        device: torch.device,
+        trainer: Trainer,
     ) -> None:
         """Open `truth.csv` and `weights/` in the folder `run`."""
         self._table = RowLog(run / "truth.csv", COLUMNS)
@@ -91,7 +84,7 @@ class TrainedTruth:
         for row in self._table.rows:
             self._rows[row["candidate"], int(row["steps"])][row["seed"]] = row
         self._weights = run / "weights"
-        self._space, self._dataset, self._device = space, dataset, device
+        self._space, self._dataset, self._trainer = space, dataset, trainer
         self.training = training
 
     def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
@@ -99,6 +92,35 @@ class TrainedTruth:
 
         Of those the first has the `seed`, the others have seeds derived from it.
         """
+        for _ in self.fill([(architecture, seed)], trainings):
+            pass
+        return self._measured(architecture, seed, trainings)
+
+    def measure_all(self, sample: Sample, *, trainings: int = 1) -> list[Measured]:
+        """Return the same for each of the sample, several of which may be trained at once."""
+        total = trainings * len(sample)
+        for _ in tqdm(self.fill(sample, trainings), desc="truth", unit="training", total=total):
+            pass
+        return [self._measured(architecture, seed, trainings) for architecture, seed in sample]
+
+    def fill(self, sample: Sample, trainings: int = 1) -> Iterator[None]:
+        """Make what trainings of the sample lack, and yield once for each, as it is there."""
+        missing: dict[tuple[str, int], tuple[Any, bool]] = {}
+        for architecture, seed in sample:
+            name = candidate_name(architecture)
+            for number in range(trainings):
+                own = _seed(seed, number)
+                if str(own) in self._of(name) or (name, own) in missing:
+                    yield
+                else:
+                    missing[name, own] = architecture, number == 0
+        keys = [*missing]
+        jobs = [self._job(each, seed, first) for (_, seed), (each, first) in missing.items()]
+        for position, trained in self._trainer.run(jobs):
+            self._hold(*keys[position], trained)
+            yield
+
+    def _measured(self, architecture: Any, seed: int, trainings: int) -> Measured:
         rows = [self._row(architecture, seed, number) for number in range(trainings)]
         return Measured(
             validation=tuple(float(row["validation_accuracy"]) for row in rows),
@@ -127,58 +149,60 @@ class TrainedTruth:
         except (DamagedError, RuntimeError) as error:
             problem = getattr(error, "problem", "do not fit")
             tell(f"weights of {row['candidate']}: {problem}; it is trained again.")
-            again = self._train(architecture, seed)
+            again = self._train_again(architecture, seed)
             net.load_state_dict(load_tensors(self._path(row["candidate"]), again["weights_digest"]))
         return net.eval()
 
-    def _row(self, architecture: Any, seed: int, number: int = 0) -> dict[str, str]:
-        own = derive_seed(seed, "again", number) if number else seed
-        rows = self._rows[candidate_name(architecture), self.training.steps]
-        return rows[str(own)] if str(own) in rows else self._train(architecture, own)
+    def _of(self, name: str) -> dict[str, dict[str, str]]:
+        """Return the trainings of the candidate called `name`, at the length of now, by seed."""
+        return self._rows[name, self.training.steps]
 
-    def _train(self, architecture: Any, seed: int) -> dict[str, str]:
-        name = candidate_name(architecture)
-        held_out, test = Outcome(accuracy=math.nan, loss=math.nan), math.nan
-        failure = weights = ""
-        train, validation, tested = self._examples
-        start = time.perf_counter()
-        try:
-            net = self._space.build(architecture, seed=seed)
-            with no_exit():
-                fit(net, train, self.training, seed=seed)
-                seconds = time.perf_counter() - start
-                outcomes = evaluate(net, validation), evaluate(net, tested)
-            weights = self._keep(name, seed, net)
-            held_out, test = outcomes[0], outcomes[1].accuracy
-        except OSError:
-            raise
-        except Exception as error:
-            if is_device_failure(error):
-                raise
-            seconds, failure = time.perf_counter() - start, explain(error)
+    def _row(self, architecture: Any, seed: int, number: int = 0) -> dict[str, str]:
+        for _ in self.fill([(architecture, seed)], number + 1):
+            pass
+        return self._of(candidate_name(architecture))[str(_seed(seed, number))]
+
+    def _job(self, architecture: Any, seed: int, is_first: bool) -> Job:
+        """Return the training, of which the weights are kept if it is the candidate's first."""
+        data = self._dataset
+        return Job(
+            space=self._space,
+            architecture=architecture,
+            seed=seed,
+            training=self.training,
+            train=data.train,
+            held_out=(data.validation, data.test),
+            keeps_weights=is_first,
+        )
+
+    def _train_again(self, architecture: Any, seed: int) -> dict[str, str]:
+        """Make the first training again, and return its row."""
+        job = self._job(architecture, seed, True)
+        ((_, trained),) = self._trainer.run([job])
+        return self._hold(candidate_name(architecture), seed, trained)
+
+    def _hold(self, name: str, seed: int, trained: Trained) -> dict[str, str]:
+        """Keep what a training came to: its weights first, then its row."""
+        digest, outcomes = "", trained.outcomes or (_FAILED, _FAILED)
+        if trained.weights:
+            self._weights.mkdir(exist_ok=True)
+            digest = save_packed(self._path(name), trained.weights)
         self._table.append(
             {
                 "candidate": name,
                 "steps": self.training.steps,
                 "seed": seed,
-                "validation_accuracy": held_out.accuracy,
-                "validation_loss": held_out.loss,
-                "test_accuracy": test,
-                "seconds": seconds,
-                "weights_digest": weights,
-                "failure": failure,
+                "validation_accuracy": outcomes[0].accuracy,
+                "validation_loss": outcomes[0].loss,
+                "test_accuracy": outcomes[1].accuracy,
+                "seconds": trained.seconds,
+                "weights_digest": digest,
+                "failure": trained.failure,
             }
         )
         row = self._table.rows[-1]
-        self._rows[name, self.training.steps][str(seed)] = row
+        self._of(name)[str(seed)] = row
         return row
-
-    def _keep(self, name: str, seed: int, net: nn.Module) -> str:
-        """Keep the weights of the first training, and return their digest; else nothing."""
-        if str(seed) != next(iter(self._rows[name, self.training.steps]), str(seed)):
-            return ""
-        self._weights.mkdir(exist_ok=True)
-        return save_tensors(self._path(name), net.state_dict())
 
     def _path(self, name: str) -> Path:
         return self._weights / f"{name}-{self.training.steps}.safetensors"
@@ -192,15 +216,7 @@ class TrainedTruth:
         except Exception:  # it failed in training too
             return 0.0
 
-    @cached_property
-    def _examples(self) -> tuple[Examples, Examples, Examples]:
-        data = self._dataset
-        return tuple(  # type: ignore[return-value]
-            Examples.of(images, data.normalization, self._device)
-            for images in (data.train, data.validation, data.test)
-        )
-
-    def lengthen(self, first_few: Callable[[], Sequence[tuple[Any, int]]]) -> None:
+    def lengthen(self, first_few: Callable[[], Sample]) -> None:
         """Double the training until the validation loss of the first few stops falling.
 
         It has stopped where twice the steps lower its mean by less than a tenth; no training is
@@ -209,11 +225,21 @@ class TrainedTruth:
         shorter = self.training
         while 2 * shorter.steps <= MAX_DOUBLED:
             sample = first_few()
-            before = [self.validation_loss(a, seed=seed) for a, seed in sample]
+            before = self._losses(sample)
             self.training = replace(shorter, steps=2 * shorter.steps)
-            after = [self.validation_loss(a, seed=seed) for a, seed in sample]
+            after = self._losses(sample)
             pairs = [pair for pair in zip(before, after, strict=True) if not math.isnan(sum(pair))]
             if not pairs or fmean(b for _, b in pairs) > (1 - FALLING) * fmean(a for a, _ in pairs):
                 self.training = shorter
                 return
             shorter = self.training
+
+    def _losses(self, sample: Sample) -> list[float]:
+        for _ in self.fill(sample):
+            pass
+        return [self.validation_loss(architecture, seed=seed) for architecture, seed in sample]
+
+
+def _seed(seed: int, number: int) -> int:
+    """Return the seed of a candidate's training with the `number`, from 0."""
+    return derive_seed(seed, "again", number) if number else seed

@@ -10,6 +10,7 @@ from typing import Any, Self
 from atom_nas import plugins
 from atom_nas.audit.trained_truth import Measured
 from atom_nas.errors import UserError, require_regular
+from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.training.fit import FORWARD_BACKWARD
 
@@ -49,7 +50,7 @@ class TruthTable:
             )
         return cls(name, module.load(dataset), space, module.images_shown(dataset))
 
-    def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
+    def measure(self, architecture: Any, *, seed: int) -> Measured:
         """Return all that the table holds of `architecture`; UserError where that is nothing."""
         name = candidate_name(architecture)
         if name not in self._cells:
@@ -62,6 +63,10 @@ class TruthTable:
             seconds=cell["seconds"],
             macs=self._passes * self._space.cost(architecture).macs,
         )
+
+    def measure_all(self, sample: Sample, *, trainings: int = 1) -> list[Measured]:
+        """Return the same of each of the sample, whatever the number of `trainings`."""
+        return [self.measure(architecture, seed=seed) for architecture, seed in sample]
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

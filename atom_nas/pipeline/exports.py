@@ -27,8 +27,12 @@ def export_best(
     The test accuracy is written down and chooses nothing. A candidate whose full-data training
     failed is left out, and a line says so.
     """
+    sample = [(each.architecture, each.seed) for each in best if each.seed is not None]
+    for _ in tqdm(trained.fill(sample), "export", unit="candidate", total=len(sample)):
+        pass
     ranked = []
-    for candidate in tqdm(best, "export", unit="candidate"):
+    for candidate in best:
+        assert candidate.seed is not None
         measured = trained.measure(candidate.architecture, seed=candidate.seed)
         if math.isnan(measured.validation[0]):
             reason = trained.failure(candidate.architecture, seed=candidate.seed)
@@ -38,7 +42,8 @@ def export_best(
     ranked.sort(key=lambda pair: -pair[0].validation[0])
     folders = []
     for rank, (measured, candidate) in enumerate(ranked, start=1):
-        assert candidate.cost is not None and measured.test is not None
+        assert candidate.cost is not None and candidate.seed is not None
+        assert measured.test is not None
         metrics = {
             "candidate": candidate.name,
             "dataset": dataset.name,

@@ -1,7 +1,7 @@
 """A run opened by its options, and its stages as functions for a program of your own."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from atom_nas.audit.record import Audit
@@ -15,6 +15,7 @@ from atom_nas.pipeline.lengths import Lengths
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import load_space
+from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.candidate import Candidate
 from atom_nas.storage.files import write_json
 from atom_nas.storage.run_folder import open_run
@@ -61,7 +62,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_steps": proxy.steps,
         "full_steps": full.steps,
     }
-    with open_run(options.folder, settings) as folder:
+    trainer = Trainer(dataset.normalization, device, workers=options.workers)
+    with open_run(options.folder, settings) as folder, closing(trainer):
         write_json(folder / "options.json", options)
         yield Pipeline(
             options=options,
@@ -69,7 +71,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             device=device,
             dataset=dataset,
             space=space,
-            scores=ProxyScores(folder / "scores.csv", space=shrunk, dataset=dataset, device=device),
+            scores=ProxyScores(
+                folder / "scores.csv", space=shrunk, dataset=dataset, trainer=trainer
+            ),
             lengths=Lengths(
                 folder / "lengths.json",
                 proxy=proxy,
@@ -78,7 +82,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 is_full_open=not (options.full_steps or options.full_epochs),
             ),
             trained=TrainedTruth(
-                folder, space=space, dataset=dataset, training=full, device=device
+                folder, space=space, dataset=dataset, training=full, trainer=trainer
             ),
             table=table,
         )

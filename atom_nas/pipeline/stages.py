@@ -72,6 +72,8 @@ class Pipeline:
                 self.dataset.validation.labels,
             )
         )
+        study = self._study()
+        self._prepare(study, self.options.trials)
         with tqdm(total=self.options.trials, desc="search", unit="trial") as bar:
 
             def watch(candidates: list[Candidate]) -> None:
@@ -80,7 +82,7 @@ class Pipeline:
                 bar.update(len(candidates) - bar.n)
                 write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
-            candidates = self._study().run(self.options.trials, watch)
+            candidates = study.run(self.options.trials, watch)
         if all(candidate.accuracy is None for candidate in candidates):
             reason = candidates[0].reason if candidates else "nothing within the limits was drawn"
             raise UserError(
@@ -184,6 +186,11 @@ class Pipeline:
             seed=options.seed,
         )
 
+    def _prepare(self, study: Search, num_trials: int) -> None:
+        """Train what the study draws before any value counts, if several can be trained at once."""
+        if self.scores.trains_several:
+            self._scorer().prepare(self.options.proxy, study.uniform_start(num_trials))
+
     def _scorer(self) -> Scorer:
         return Scorer(
             table=self.scores,
@@ -249,13 +256,15 @@ class Pipeline:
         """Return the accuracies of the first candidates of the search, or of the audit it needs."""
         if self._objective.needs_audit:
             return self._accuracies_of(list(islice(self._audited(), LOOKED_AT)))
-        count = min(LOOKED_AT, self.options.trials)
-        found = self._study().run(count, lambda candidates: None)[:count]
+        study, count = self._study(), min(LOOKED_AT, self.options.trials)
+        self._prepare(study, count)
+        found = study.run(count, lambda candidates: None)[:count]
         return [each.accuracy for each in found if each.accuracy is not None]
 
     def _accuracies_of(self, sample: Sample) -> list[float]:
         """Return the accuracies of those of `sample` that can be trained, one condensation each."""
         scorer, found = replace(self._scorer(), num_seeds=1), []
+        scorer.prepare(self.options.proxy, sample)
         for architecture, seed in sample:
             try:
                 outcomes = scorer.outcomes(self.options.proxy, architecture, seed=seed)

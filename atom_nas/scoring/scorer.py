@@ -10,7 +10,7 @@ from tqdm import tqdm
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Array, Estimator, Kind
 from atom_nas.scoring.objective import MEASURES
-from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores, Wanted
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome, Training
 
@@ -43,15 +43,28 @@ class Scorer:
     def outcomes(self, name: str, architecture: Any, *, seed: int) -> list[Outcome]:
         """Train `architecture` on each condensation of `name`.
 
-        Raises CandidateError where that fails.
+        Raises CandidateError where that fails on one of them.
         """
+        wanted = self._wanted(name, [(architecture, seed)])
+        for _ in self.table.fill(wanted, self.training):
+            pass
         return [
-            self.table.score(
-                proxy,
-                architecture,
-                self.training,
-                seed=derive_seed(seed, "proxy", number) if number else seed,
-            )
+            self.table.score(proxy, architecture, self.training, seed=own)
+            for proxy, _, own in wanted
+        ]
+
+    def prepare(self, name: str, sample: Sample) -> None:
+        """Do what trainings of the sample on `name` lack, several at once where that can be."""
+        wanted = self._wanted(name, sample)
+        done = self.table.fill(wanted, self.training)
+        for _ in tqdm(done, desc=name, unit="training", total=len(wanted)):
+            pass
+
+    def _wanted(self, name: str, sample: Sample) -> list[Wanted]:
+        """Return the trainings of the sample on each condensation of `name`."""
+        return [
+            (proxy, architecture, derive_seed(seed, "proxy", number) if number else seed)
+            for architecture, seed in sample
             for number, proxy in enumerate(self.proxies(name))
         ]
 
@@ -61,9 +74,9 @@ class Scorer:
 
     def estimate(self, name: str, sample: Sample) -> Estimator:
         """Return how `name` scores the sample."""
-        self.proxies(name)
+        self.prepare(name, sample)
         rows = []
-        for architecture, seed in tqdm(sample, desc=name, unit="candidate"):
+        for architecture, seed in sample:
             try:
                 rows.append(self.outcomes(name, architecture, seed=seed))
             except CandidateError:

@@ -37,6 +37,7 @@ class Space:
     num_classes: int
     settings: dict[str, int] = field(default_factory=dict)
     """Keyword arguments of `build` other than its defaults."""
+    _costs: dict[str, Cost] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shrunk(self, settings: dict[str, int]) -> Self:
         """Return the space of the same architectures, built with other `settings`.
@@ -76,9 +77,12 @@ class Space:
             return self._build(architecture)
 
     def cost(self, architecture: Any) -> Cost:
-        """Return the parameters and MACs of `architecture`."""
-        with no_exit():
-            return measure_cost(lambda: self._build(architecture), self.image_shape)
+        """Return the parameters and MACs of `architecture`, counted once."""
+        key = architecture_json(architecture)
+        if key not in self._costs:
+            with no_exit():
+                self._costs[key] = measure_cost(lambda: self._build(architecture), self.image_shape)
+        return self._costs[key]
 
     def restore(self, text: str) -> Any:
         """Return the architecture that `architecture_json` wrote as `text`."""

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
@@ -60,6 +61,23 @@ class Search:
             if self._advance(study):
                 watch(candidates_of(study, self.space))
         return candidates_of(study, self.space)
+
+    def uniform_start(self, num_trials: int) -> list[tuple[Any, int]]:
+        """Return the (architecture, seed) that the first trials evaluate, up to `num_uniform`.
+
+        Uniform draws go by the seed and the draws before them, by no value: what is not drawn yet a
+        search of its own, which evaluates nothing, draws alike.
+        """
+        count = min(num_trials, self.num_uniform)
+        found = read_candidates(self.journal, self.space)[:count]
+        if len(found) < count:
+            with TemporaryDirectory() as folder:
+                ahead = replace(
+                    self, journal=Path(folder, "ahead.journal"), evaluate=lambda *_: (0.0, 0.0, 0.0)
+                )
+                found += ahead.run(count, lambda candidates: None)[len(found) :]
+        evaluated = [each for each in found if each.objective is not None]
+        return [(each.architecture, each.seed) for each in evaluated if each.seed is not None]
 
     def _open(self) -> optuna.Study:
         """Open the study; where it went by another objective, tell its trials again."""

@@ -15,7 +15,16 @@ from atom_nas.storage.files import canonical_json, read_file, write_atomically
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     """Write `tensors`, which may share memory and lie anywhere; return the file's SHA-256."""
-    data = save(_apart(tensors))
+    return save_packed(path, pack_tensors(tensors))
+
+
+def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the file of `tensors`, which may share memory and lie anywhere."""
+    return save(_apart(tensors))
+
+
+def save_packed(path: Path, data: bytes) -> str:
+    """Write what `pack_tensors` returned; return the file's SHA-256."""
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
 
