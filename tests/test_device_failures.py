@@ -7,11 +7,12 @@ from test_study import Recorder, ignore, make_search, score
 from test_study import make_space as make_searched
 from tiny_run import error_of, run_args, save_data, save_space
 
-from atom_nas.audit import free_scores, trained_truth
+from atom_nas.audit import free_scores
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.trained_truth import TrainedTruth
-from atom_nas.scoring import proxy_scores
+from atom_nas.scoring import trainer
 from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.trainer import Trainer
 from atom_nas.training.devices import is_device_failure
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
@@ -34,12 +35,16 @@ def test_which_errors_are_of_the_device(error, expected):
 
 
 def scores(folder, space):
-    table = ProxyScores(folder / "rows", space=space, dataset=make_dataset(), device=CPU)
+    dataset = make_dataset()
+    trains = Trainer(dataset.normalization, CPU)
+    table = ProxyScores(folder / "rows", space=space, dataset=dataset, trainer=trains)
     return table.score(make_proxy(), architecture(space), TRAINING, seed=0).accuracy
 
 
 def truth(folder, space):
-    table = TrainedTruth(folder, space=space, dataset=make_dataset(), training=TRAINING, device=CPU)
+    dataset = make_dataset()
+    trains = Trainer(dataset.normalization, CPU)
+    table = TrainedTruth(folder, space=space, dataset=dataset, training=TRAINING, trainer=trains)
     return table.measure(architecture(space), seed=0).validation[0]
 
 
@@ -52,8 +57,8 @@ def free(folder, space):
 @pytest.mark.parametrize(
     ("measure", "module", "name"),
     [
-        (scores, proxy_scores, "fit_and_score"),
-        (truth, trained_truth, "fit"),
+        (scores, trainer, "fit"),
+        (truth, trainer, "fit"),
         (free, free_scores, "SCORES"),
     ],
 )
