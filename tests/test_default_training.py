@@ -11,7 +11,7 @@ from atom_nas.defaults import proxy_training
 from atom_nas.options import Options
 from atom_nas.scoring.chance import is_at_chance
 from atom_nas.scoring.space import load_space, uniform_architectures
-from atom_nas.training.fit import Examples, fit_and_score
+from atom_nas.training.fit import Examples, evaluate, fit
 
 CPU = torch.device("cpu")
 
@@ -32,6 +32,7 @@ def test_the_cheapest_of_ten_nets_is_above_chance(name, images_per_class, digits
     held_out = Examples.of(digits.validation, digits.normalization, CPU)
     training = proxy_training(Options(proxy=f"random_ipc{images_per_class}"), digits)
     net = space.build(cheapest, seed=0)
-    accuracy = fit_and_score(net, train, held_out, training, seed=0).accuracy
+    fit(net, train, training, seed=0)
+    accuracy = evaluate(net, held_out).accuracy
     assert training.steps == 240
     assert not is_at_chance(accuracy, digits.validation.labels)

@@ -1,9 +1,8 @@
 """Train one net on images in memory, and score it."""
 
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -202,13 +201,3 @@ def evaluate(net: nn.Module, examples: Examples) -> Outcome:
         raise DivergenceError("the loss on held-out images is not finite")
     count = len(examples.labels)
     return Outcome(accuracy=hits.item() / count, loss=loss.item() / count)
-
-
-def fit_and_score(
-    net: nn.Module, train: Examples, held_out: Examples, training: Training, *, seed: int
-) -> Outcome:
-    """Train `net` on `train` and score it on `held_out`."""
-    start = time.perf_counter()
-    curve = fit(net, train, training, seed=seed)
-    seconds = time.perf_counter() - start
-    return replace(evaluate(net, held_out), seconds=seconds, curve=curve)
