@@ -61,6 +61,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_steps": proxy.steps,
         "full_steps": full.steps,
     }
+    if device.type != "cpu":  # candidates draw other random numbers there
+        settings["device_type"] = device.type
     with open_run(options.folder, settings) as folder:
         write_json(folder / "options.json", options)
         yield Pipeline(
