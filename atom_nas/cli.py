@@ -19,7 +19,7 @@ from atom_nas.parsing import parse_options
 from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.storage.run_folder import open_run
-from atom_nas.training.devices import is_device_failure, resolve_device
+from atom_nas.training.devices import is_device_failure, resolve_device, warm_up
 from atom_nas.training.memory import keep_freed_memory
 
 
@@ -45,6 +45,7 @@ def distill(args: Sequence[str]) -> None:
     job = condensation(options, dataset, device)
     folder = options.out or job.folder(Path("proxies"))
     with open_run(folder, job.identity):
+        warm_up(device)
         proxy = condense(job, folder, device)
     print(f"{proxy.name}: {len(proxy.images)} images, {proxy.seconds:.0f} s, in {folder}")
 
@@ -140,6 +141,7 @@ def _read(command: str, kind: type[DistillOptions], args: Sequence[str]) -> dict
 def _open(options: Options) -> Iterator[Pipeline]:
     with open_pipeline(options) as pipeline:
         keep_freed_memory(pipeline.device)
+        warm_up(pipeline.device)
         yield pipeline
 
 

@@ -33,8 +33,8 @@ class FakeGpu(TorchDispatchMode):
     """Pretends every operation with a tensor on `cuda:0`, counts it, and runs all others.
 
     `kernels` counts by operation; a view is none. `waits` counts by kind: "read" of a value,
-    "to cpu" and "from cpu". `sent` counts the copies from page-locked memory, which nothing waits
-    for.
+    "to cpu", "from cpu" and "synchronize". `sent` counts the copies from page-locked memory, which
+    nothing waits for.
     """
 
     def __init__(self) -> None:
@@ -49,6 +49,10 @@ class FakeGpu(TorchDispatchMode):
         self.kernels.clear()
         self.waits.clear()
         self.sent = 0
+
+    def synchronize(self, device: torch.device | None = None) -> None:
+        """Wait, as torch.cuda.synchronize does."""
+        self.waits["synchronize"] += 1
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -243,4 +247,6 @@ def fake_cuda() -> Iterator[FakeGpu]:
         torch._C._set_only_lift_cpu_tensors(True)
         stack.callback(torch._C._set_only_lift_cpu_tensors, False)
         stack.enter_context(GeneratorCheck())
-        yield stack.enter_context(FakeGpu())
+        gpu = FakeGpu()
+        stack.enter_context(mock.patch("torch.cuda.synchronize", gpu.synchronize))
+        yield stack.enter_context(gpu)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import optuna
 import pytest
 import torch
-from tiny_run import rows_of, run_args, save_data, save_space
+from tiny_run import error_of, rows_of, run_args, save_data, save_space
 from torch import nn
 from torch.nn import functional as F
 
@@ -26,7 +26,7 @@ from atom_nas.distillation.methods import atom, channel, datadam, dm
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.scoring.space import load_space
 from atom_nas.training.convnet import ConvNet, FeatureNet
-from atom_nas.training.devices import autocast
+from atom_nas.training.devices import autocast, warm_up
 from atom_nas.training.fit import Examples, Training, evaluate, fit
 
 CUDA = torch.device("cuda")
@@ -185,6 +185,14 @@ def test_nets_run_in_bfloat16_unless_it_is_emulated(gpu, monkeypatch):
         assert linear(x).dtype == torch.float32
 
 
+def test_the_gpu_is_started_and_draws_nothing(gpu):
+    before = torch.get_rng_state()
+    warm_up(CUDA)
+    assert gpu.kernels["aten.convolution_backward.default"] == 1
+    assert gpu.waits == {"synchronize": 1}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_whitening_leaves_and_enters_the_device_by_the_whole(gpu):
     images = torch.rand(20, 3, 4, 4).to(CUDA)
     gpu.forget()
@@ -223,8 +231,9 @@ def test_a_condensation(gpu, monkeypatch, tmp_path, method):
     assert resets == [CUDA]
 
 
-def test_a_whole_search(tmp_path):
+def test_a_whole_search(tmp_path, capsys):
     args = run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
+    on_cpu = ["search", *args[1:], "--proxy", "random_ipc2"]
     args = ["search", *("cuda" if arg == "cpu" else arg for arg in args[1:])]
     with fake_cuda() as gpu:
         main(args)
@@ -232,3 +241,5 @@ def test_a_whole_search(tmp_path):
     rows = rows_of(tmp_path / "out" / "candidates.csv")
     assert {row["reason"] for row in rows if row["state"] == "FAIL"} == {"13 is unlucky"}
     assert sum(row["state"] == "COMPLETE" for row in rows) == 4
+    capsys.readouterr()
+    assert "device_type cuda (now null)" in error_of(capsys, on_cpu)

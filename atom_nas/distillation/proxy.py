@@ -32,8 +32,8 @@ class Proxy:
     """A few images that stand for a data set.
 
     `images` are sorted by class; `manifest` says how they were made: proxy, method,
-    images_per_class, recipe, dataset, train_digest, seed, digest (of all these), images_digest,
-    kind, macs, seconds, peak_memory_bytes, versions.
+    images_per_class, recipe, dataset, train_digest, seed, on a GPU device_type where that matters,
+    digest (of all these), images_digest, device, kind, macs, seconds, peak_memory_bytes, versions.
     """
 
     images: ImageSet

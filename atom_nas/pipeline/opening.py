@@ -62,6 +62,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_steps": proxy.steps,
         "full_steps": full.steps,
     }
+    if device.type != "cpu":  # candidates draw other random numbers there
+        settings["device_type"] = device.type
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with open_run(options.folder, settings) as folder, closing(trainer):
         write_json(folder / "options.json", options)

@@ -6,6 +6,7 @@ import sys
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from atom_nas.errors import UserError, unknown
 
@@ -32,6 +33,17 @@ def autocast(device: torch.device) -> torch.autocast:
     else:
         is_fast = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_fast)
+
+
+def warm_up(device: torch.device) -> None:
+    """Have a GPU start, and load the library of its convolutions, before anything is timed."""
+    if device.type != "cuda":
+        return
+    images = torch.zeros(1, 3, 8, 8, device=device, requires_grad=True)
+    with autocast(device):
+        maps = F.conv2d(images, torch.zeros(8, 3, 3, 3, device=device))
+    maps.float().sum().backward()
+    torch.cuda.synchronize(device)
 
 
 def is_device_failure(error: BaseException) -> bool:
