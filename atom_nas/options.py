@@ -119,7 +119,7 @@ class Options(DistillOptions):
         if self.until_width is not None and not 0.01 <= self.until_width <= 2:
             raise UserError(f"--until-width is {self.until_width:g}; it must be from 0.01 to 2.")
         parse_settings("--shrink", self.shrink)
-        if not re.fullmatch("auto|[1-9][0-9]{0,3}", self.workers):
+        if not re.fullmatch("auto|[1-9][0-9]{0,3}", str(self.workers)):
             raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
 
     @property

@@ -92,3 +92,9 @@ def test_damaged_options_are_named(tmp_path, content):
 def test_options_are_json(tmp_path):
     write_json(tmp_path / "o.json", Options(out=tmp_path))
     assert json.loads((tmp_path / "o.json").read_text())["out"] == str(tmp_path)
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two", "", "1.5"])
+def test_workers_are_a_number_or_auto(workers):
+    with pytest.raises(UserError, match=r"--workers is .*; give auto or a number"):
+        Options(workers=workers)

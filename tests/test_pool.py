@@ -138,6 +138,16 @@ def test_what_is_left_half_done_is_nobody_s(trainer, dataset, space):
     assert [position for position, _ in again] == [0] and not again[0][1].failure
 
 
+def test_auto_takes_workers_where_there_is_enough_to_do(dataset, monkeypatch):
+    monkeypatch.setattr("atom_nas.scoring.trainer.num_cores", lambda: 2)
+    auto = Trainer(dataset.normalization, CPU, workers="auto")
+    assert auto.num_workers == 2
+    assert not auto._is_worth(30, seconds=0.1) and auto._is_worth(30, seconds=1)
+    assert Trainer(dataset.normalization, torch.device("cuda"), workers="auto").num_workers == 1
+    with pytest.raises(UserError, match="--workers is 2, and candidates are trained on cuda"):
+        Trainer(dataset.normalization, torch.device("cuda"), workers="2")
+
+
 def test_workers_that_do_not_start_are_told_at_once(monkeypatch):
     monkeypatch.setattr(pool, "_BOOT", "raise SystemExit(3)")
     broken = pool.Pool(len, 2)

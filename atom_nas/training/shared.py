@@ -16,6 +16,7 @@ class Shared:
 
     def __init__(self, examples: Examples) -> None:
         """Write `examples` to memory on Linux, to a temporary file elsewhere."""
+        assert examples.images.dtype == torch.float32, examples.images.dtype
         if sys.platform == "linux":
             self.handle = os.memfd_create("examples")
         else:
