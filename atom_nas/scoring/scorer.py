@@ -57,7 +57,7 @@ class Scorer:
         """Do what trainings of the sample on `name` lack, several at once where that can be."""
         wanted = self._wanted(name, sample)
         done = self.table.fill(wanted, self.training)
-        for _ in tqdm(done, desc=name, unit="training", total=len(wanted)):
+        for _ in tqdm(done, desc=name, unit="training", total=len(wanted), disable=not wanted):
             pass
 
     def _wanted(self, name: str, sample: Sample) -> list[Wanted]:
