@@ -17,7 +17,8 @@ from atom_nas.audit.record import Audit
 TIMEOUT = 120
 
 DRIVER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it
 from atom_nas import cli
 from atom_nas.distillation import matching as distill
 

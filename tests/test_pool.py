@@ -162,7 +162,8 @@ def test_an_error_that_is_no_candidate_s_ends_the_run(trainer):
 
 
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it
 from atom_nas.training.pool import Pool
 import time
 pool = Pool(time.sleep, 2)
