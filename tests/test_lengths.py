@@ -15,13 +15,33 @@ LABELS = torch.arange(500) % 10
 TRAINING = Training(steps=100, flip=False)
 
 
-def open_lengths(folder, *, is_open=True):
+class Truth:
+    """Settles at four times the steps that it is opened with."""
+
+    def __init__(self):
+        self.training = replace(TRAINING, steps=300)
+
+    def lengthen(self, first):
+        self.training = replace(self.training, steps=4 * self.training.steps)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_full_length_is_settled_once_and_kept(tmp_path, is_open):
+    steps = 1200 if is_open else 300
+    for _ in range(2):
+        truth, lengths = Truth(), open_lengths(tmp_path, is_full_open=is_open)
+        for _ in range(2):
+            lengths.settle(truth, list)
+            assert truth.training.steps == lengths.full.steps == steps
+
+
+def open_lengths(folder, *, is_open=True, is_full_open=False):
     return Lengths(
         folder / "lengths.json",
         proxy=TRAINING,
         full=replace(TRAINING, steps=300),
         is_proxy_open=is_open,
-        is_full_open=False,
+        is_full_open=is_full_open,
     )
 
 

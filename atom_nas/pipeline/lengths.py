@@ -68,10 +68,11 @@ class Lengths:
 
     def settle(self, truth: TrainedTruth, first: Callable[[], Sample]) -> None:
         """Lengthen the full training until the validation loss of the first few stops falling."""
+        truth.training = self.full
         if self._is_full_open and "full_steps" not in self._kept:
             truth.lengthen(first)
-            self._keep("full_steps", truth.training.steps)
-        self.full = truth.training
+            self.full = truth.training
+            self._keep("full_steps", self.full.steps)
 
     def _keep(self, name: str, steps: int) -> None:
         self._kept[name] = steps
