@@ -21,8 +21,7 @@ import torch
 
 from atom_nas.audit.combination import combine
 from atom_nas.audit.figures import audit_scores
-from atom_nas.audit.free_scores import AVERAGED, PASSES, SIZES
-from atom_nas.audit.ranking import rank_average
+from atom_nas.audit.free_scores import AVERAGED, PASSES, SIZES, average
 from atom_nas.audit.record import Audit
 from atom_nas.audit.table import write_audit
 from atom_nas.audit.truth import Truth
@@ -162,15 +161,7 @@ def free_estimators(
         )
         for score in PASSES
     }
-    averaged = [found[name] for name in AVERAGED]
-    found["free_average"] = Estimator(
-        name="free_average",
-        kind="rank_average",
-        scores=rank_average(*(each.ranked for each in averaged)),
-        macs_per_candidate=sum(each.macs_per_candidate for each in averaged),
-        seconds_per_candidate=sum(each.seconds_per_candidate for each in averaged),
-    )
-    return list(found.values())
+    return [*found.values(), average([found[name] for name in AVERAGED])]
 
 
 def read_truth(

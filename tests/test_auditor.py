@@ -21,7 +21,6 @@ from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import load_space
 from atom_nas.scoring.trainer import Trained, Trainer
-from atom_nas.storage.files import write_json
 from atom_nas.training.fit import Outcome, Training
 
 CPU = torch.device("cpu")
@@ -266,8 +265,13 @@ def test_full_data_sees_as_many_images_as_the_cost_of_the_proxy_allows(auditor, 
     )
     allowed = (900 + 300 - len(dataset.validation)) / 3
     assert auditor.rivals._equal_images(proxy, sample) == pytest.approx(allowed)
-    dearer = replace(proxy, setup_macs=0)
-    assert auditor.rivals._equal_images(dearer, sample) == pytest.approx(allowed)  # once for all
+    cheaper = replace(proxy, setup_macs=0)
+    assert auditor.rivals._equal_images(cheaper, sample) == pytest.approx(allowed)  # once for all
+    longer = replace(
+        auditor.rivals, scorer=replace(auditor.scorer, training=replace(TRAINING, steps=5))
+    )
+    assert longer._equal_images(cheaper, sample) == pytest.approx(allowed - 100)  # of its own
+    assert auditor.rivals._equal_images(cheaper, sample) == pytest.approx(allowed)
 
 
 def test_rivals_on_full_data_are_annealed_or_stopped(auditor, space, dataset, monkeypatch):
@@ -278,7 +282,7 @@ def test_rivals_on_full_data_are_annealed_or_stopped(auditor, space, dataset, mo
         return Trained(outcomes=(Outcome(accuracy=0.5, loss=1.0, seconds=1.0, curve=(1.0,)),))
 
     monkeypatch.setattr(Trainer, "_train_here", train)
-    write_json(auditor.folder / "equal_cost.json", {"images": 160})
+    monkeypatch.setattr(Rivals, "_equal_images", lambda *_: 160.0)
     equal = replace(auditor, rivals=replace(auditor.rivals, against="equal_cost"))
     equal.audit(sample_of(space, (3,)))
     annealed, stopped = seen[-2:]

@@ -113,6 +113,14 @@ def test_a_run_with_other_settings_is_refused(capsys, finished, change, culprit)
     assert {path: path.stat().st_mtime_ns for path in (out, *out.rglob("*"))} == before
 
 
+@pytest.mark.parametrize("kind", ["proxy", "full"])
+def test_a_length_that_was_given_is_not_one_left_open(finished, capsys, kind):
+    out, args = finished
+    at = args.index(f"--{kind}-epochs")
+    line = error_of(capsys, [*args[:at], *args[at + 2 :]])
+    assert f"{kind}_steps" in line and "(now null)" in line and str(out) in line
+
+
 def test_options_of_a_config_are_overridden_by_arguments(capsys, finished, tmp_path):
     _, args = finished
     (tmp_path / "c.toml").write_text('sampler = "random"\nseed = 5\n')

@@ -1,7 +1,7 @@
 """Free scores: what a candidate's size and its untrained net tell, each taken once."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,7 @@ class FreeScores:
         """
         rows = [self._scores(architecture) for architecture in sample]
         found = {name: _estimator(name, [row[name] for row in rows], rows) for name in PASSES}
-        averaged = [found[name] for name in AVERAGED]
-        found["free_average"] = Estimator(
-            name="free_average",
-            kind="rank_average",
-            scores=rank_average(*(each.ranked for each in averaged)),
-            macs_per_candidate=sum(each.macs_per_candidate for each in averaged),
-            seconds_per_candidate=sum(each.seconds_per_candidate for each in averaged),
-        )
-        return list(found.values())
+        return [*found.values(), average([found[name] for name in AVERAGED])]
 
     def _scores(self, architecture: Any) -> dict[str, tuple[float, float]]:
         """Return name -> (score, seconds) of one candidate."""
@@ -94,6 +86,17 @@ class FreeScores:
                 raise
             failure = explain(error)
         return {"value": value, "seconds": time.perf_counter() - start, "failure": failure}
+
+
+def average(estimators: Sequence[Estimator]) -> Estimator:
+    """Return `free_average`, the mean rank by these scores of the same candidates."""
+    return Estimator(
+        name="free_average",
+        kind="rank_average",
+        scores=rank_average(*(each.ranked for each in estimators)),
+        macs_per_candidate=sum(each.macs_per_candidate for each in estimators),
+        seconds_per_candidate=sum(each.seconds_per_candidate for each in estimators),
+    )
 
 
 def _estimator(

@@ -7,7 +7,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
-from atom_nas.storage.files import read_json, write_json
+from atom_nas.storage.files import digest, read_json, write_json
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
 
 AGAINST: dict[str, tuple[str, ...]] = {
@@ -39,7 +39,8 @@ class Rivals:
     full_steps: int
     """Of a whole training on the full data."""
     fixed_in: Path
-    """The file in which the images of an equal cost stand from when they are first needed."""
+    """The file in which the images of an equal cost stand from when they are first needed, by what
+    the proxy was scored with then."""
 
     def estimate(self, proxy: Estimator, sample: Sample) -> list[Estimator]:
         """Return how each rival scores the sample."""
@@ -69,14 +70,19 @@ class Rivals:
     def _equal_images(self, proxy: Estimator, sample: Sample) -> float:
         """Return how many images a training of the proxy's cost shows, fixed when first asked for.
 
-        The proxy's cost is that of all its trainings and the share of their condensations.
+        The proxy's cost is that of all its trainings and the share of their condensations: more
+        condensations or longer trainings have a number of their own.
         """
-        if not self.fixed_in.exists():
+        digests = [each.images.digest for each in self.scorer.proxies(self.proxy)]
+        key = digest([digests, self.scorer.training])[:16]
+        fixed = read_json(self.fixed_in) if self.fixed_in.exists() else {}
+        if key not in fixed:
             macs = self.scorer.table.mean_macs(architecture for architecture, _ in sample)
             passes = proxy.cost / macs if macs else 0.0
             measured = FORWARD * len(self.dataset.validation)
-            write_json(self.fixed_in, {"images": (passes - measured) / FORWARD_BACKWARD})
-        return float(read_json(self.fixed_in)["images"])
+            fixed[key] = (passes - measured) / FORWARD_BACKWARD
+            write_json(self.fixed_in, fixed)
+        return float(fixed[key])
 
 
 def full_data(name: str, dataset: Dataset) -> Proxy:

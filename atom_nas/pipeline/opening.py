@@ -49,6 +49,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     if options.truth != "training":
         table = TruthTable.open(options.truth, space, dataset.name)
     proxy, full = proxy_training(options, dataset), full_training(options, dataset, device)
+    is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
+    is_full_open = not (options.full_steps or options.full_epochs)
     settings = {
         **job.identity,
         "validation_digest": dataset.validation.digest,
@@ -59,8 +61,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "max_params": options.max_params,
         "max_macs": options.max_macs,
         "shrink": shrunk.settings,
-        "proxy_steps": proxy.steps,
-        "full_steps": full.steps,
+        "proxy_steps": None if is_proxy_open else proxy.steps,
+        "full_steps": None if is_full_open else full.steps,
     }
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
@@ -80,8 +82,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 folder / "lengths.json",
                 proxy=proxy,
                 full=full,
-                is_proxy_open=not (options.proxy_steps or options.proxy_epochs),
-                is_full_open=not (options.full_steps or options.full_epochs),
+                is_proxy_open=is_proxy_open,
+                is_full_open=is_full_open,
             ),
             trained=TrainedTruth(
                 folder, space=space, dataset=dataset, training=full, trainer=trainer
