@@ -146,7 +146,8 @@ def _open(options: Options) -> Iterator[Pipeline]:
 
 
 def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager[Pipeline]:
-    """Open the run in --out with the options it has; those in `args` come before them."""
+    """Open the run in --out, or where `args` lead, with the options it has; `args` come first."""
     values = _read(command, Options, args)
-    saved = Options.saved_in(values["out"]) if "out" in values else Options()
-    return _open(replace(saved, **values))
+    given = Options(**values)
+    has_options = "out" in values or (given.folder / "options.json").exists()
+    return _open(replace(Options.saved_in(given.folder), **values) if has_options else given)

@@ -18,8 +18,8 @@ CANDIDATE_STEPS = 240
 size of the proxy."""
 
 FULL_EPOCHS, SMALL_FULL_EPOCHS = 30, 5
-"""Default epochs of a candidate on the full data with a GPU and without, at least the steps of one
-on a proxy; `lengths` then doubles what is too short."""
+"""Default epochs of a candidate on the full data with a GPU and without, at least 240 steps; the
+pipeline then doubles what is too short."""
 
 
 def condensation(options: DistillOptions, dataset: Dataset, device: torch.device) -> Condensation:

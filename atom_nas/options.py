@@ -72,8 +72,8 @@ class Options(DistillOptions):
     proxy_epochs: int | None = None
     """The same in epochs of the proxy."""
     full_steps: int | None = None
-    """Steps of a candidate on the full data; default 30 epochs on CUDA, 5 elsewhere, more where the
-    validation loss still falls."""
+    """Steps of a candidate on the full data; default 30 epochs on CUDA, 5 elsewhere, at least 240,
+    more where the validation loss still falls."""
     full_epochs: int | None = None
     """The same in epochs of the full data."""
     audit_size: int = field(default=30, metadata={"aliases": ("n",)})
@@ -88,7 +88,8 @@ class Options(DistillOptions):
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "training"
-    """training, a table by name (nas_bench_201), or a CSV with the columns of truth.csv."""
+    """training, a table by name (nas_bench_201), or a CSV with the columns candidate,
+    validation_accuracy and, if known, test_accuracy and seconds."""
     truth_seeds: int = 1
     """Full-data trainings of every audited candidate."""
     until_width: float | None = None

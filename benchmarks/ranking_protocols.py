@@ -77,7 +77,7 @@ class Settings:
 
     variants: tuple[str, ...] = tuple(VARIANTS)
     n: int = 40
-    """Cells, the first of those that the audit draws."""
+    """Cells, the first of those that the committed audit drew, before its order was stratified."""
     data_dir: Path = CACHE
     out: Path = Path(__file__).parent / "results" / "nas_bench_201-protocols"
 
@@ -161,7 +161,7 @@ def measure(
 
 
 def sample(space: Space, n: int) -> list[tuple[Any, int]]:
-    """Return the audit's first `n` cells with their seeds."""
+    """Return the first `n` cells of the committed audit with their seeds."""
     drawn = islice(
         uniform_architectures(space, seed=derive_seed(0, "audit"), is_allowed=lambda cost: True), n
     )

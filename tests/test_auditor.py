@@ -212,7 +212,8 @@ def test_a_failed_truth_counts_as_zero_and_is_told_apart(auditor, space):
     (size,) = (each for each in audit.estimators if each.name == "num_params")
     assert size.spearman.value == -0.5
     rows = rows_of(auditor.folder / "audit.csv")
-    assert [row["validation_accuracy"] for row in rows] == ["0.01", "0.02", ""]
+    for split in ("validation", "test"):
+        assert [row[f"{split}_accuracy"] for row in rows] == ["0.01", "0.02", ""]
 
 
 def test_exchanged_test_labels_change_no_choice(auditor, space):

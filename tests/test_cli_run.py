@@ -176,7 +176,7 @@ def test_another_objective_is_told_to_the_trials_at_no_cost(finished, tmp_path, 
 
 
 def test_exchanged_labels_of_the_test_split_change_no_choice(tmp_path):
-    """Byte for byte, for every objective that there is: a model fitted on the audit too."""
+    """Byte for byte; the model that is fitted on an audit has a test in test_auditor."""
     chosen = []
     for folder, shift in ((tmp_path / "as_it_is", 0), (tmp_path / "exchanged", 1)):
         folder.mkdir()
@@ -187,7 +187,7 @@ def test_exchanged_labels_of_the_test_split_change_no_choice(tmp_path):
         made |= {f"{split}_labels": labels[part] for split, part in apart.items()}
         made["test_labels"] = (made["test_labels"] + shift) % 3
         np.savez(folder / "toy.npz", **made)
-        more = ["--objective", "combined", "--top-k", "3", "--proxy-steps", "20"]
+        more = ["--top-k", "3", "--proxy-steps", "20"]
         args = run_args(folder / "toy.npz", save_space(folder), folder / "out")
         at = args.index("--proxy-epochs")
         main([*args[:at], *args[at + 2 :], *more])

@@ -12,7 +12,6 @@ from atom_nas.audit.zero_cost import (
     grad_norm,
     jacob_cov,
     naswot,
-    score_all,
     snip,
     synflow,
 )
@@ -330,24 +329,3 @@ def test_gradient_scores_add_up_weights_of_convolutions_and_linear_layers_alone(
     products = [(weight * weight.grad).abs().sum().item() for weight in weights]
     assert grad_norm(net, images, labels) == pytest.approx(sum(norms), rel=1e-5)
     assert snip(net, images, labels) == pytest.approx(sum(products), rel=1e-5)
-
-
-def test_score_all_scores_a_fresh_net_under_each_name():
-    images, labels = batch()
-    nets = []
-
-    def build():
-        nets.append(cell("nor_conv_1x1"))
-        return nets[-1]
-
-    scored = score_all(build, images, labels)
-    assert list(scored) == ["synflow", "naswot", "jacob_cov", "grad_norm", "snip"]
-    assert len({id(net) for net in nets}) == len(nets) == len(scored)
-    for name, (value, seconds) in scored.items():
-        assert value == SCORES[name](nets[0], images, labels)
-        assert 0 < seconds < 10
-
-
-def test_score_all_lets_the_error_of_a_net_through():
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        score_all(lambda: nn.Sequential(nn.Flatten(), nn.Linear(5, 2)), *batch())

@@ -10,23 +10,21 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from atom_nas.audit.combination import combine, fit_predictor
-from atom_nas.audit.figures import audit_scores
+from atom_nas.audit.combination import MIN_FITTED, combine, fit_predictor
+from atom_nas.audit.figures import WIDTH, audit_scores
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.record import Audit
 from atom_nas.audit.rivals import Rivals
 from atom_nas.audit.table import write_audit
 from atom_nas.audit.trained_truth import TruthSource
 from atom_nas.audit.truth import Truth
+from atom_nas.errors import UserError
 from atom_nas.scoring.chance import is_at_chance
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
 from atom_nas.storage.files import write_json
 from atom_nas.training.fit import Outcome
-
-WIDTH = 0.2
-"""The width of the interval that the planner plans for, where none is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +73,14 @@ class Auditor:
     def fit_model(self, sample: Sample) -> Callable[[Any, Sequence[Outcome]], float]:
         """Return what predicts the rank (a share, 1 for the best) of a new candidate.
 
-        From it and its outcomes on each condensation; fitted on all of the sample.
+        From it and its outcomes on each condensation; fitted on all of the sample. Raises UserError
+        for a sample that is too small to fit.
         """
+        if len(sample) < MIN_FITTED:
+            raise UserError(
+                f"{len(sample)} audited candidates are too few to fit a model of; give "
+                f"--audit-size {MIN_FITTED} or more, or another --objective."
+            )
         proxy, free = self.scorer.estimate(self.proxy, sample), self._free(sample)
         predict_ranks = fit_predictor(proxy, free, self._truth(sample).mean)
 

@@ -66,7 +66,11 @@ def audit_scores(
         space=space,
         candidates=tuple(names),
         truth=known_or_none(np.where(truth.has_failed, np.nan, mean)),
-        test=None if truth.test_mean is None else known_or_none(truth.test_mean),
+        test=(
+            None
+            if truth.test_mean is None
+            else known_or_none(np.where(truth.has_failed, np.nan, truth.test_mean))
+        ),
         full_macs=truth.macs,
         full_seconds=truth.seconds,
         measure=proxy.measure,

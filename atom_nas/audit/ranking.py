@@ -1,7 +1,7 @@
 """How well scores rank candidates: correlations with 95% intervals, and picks.
 
-Arrays are 1-D, of one length, over the same candidates: scores (higher is better) and truth (test
-accuracy as a fraction). Anything else, or a value that is not finite, is a `UserError`. A constant
+Arrays are 1-D, of one length, over the same candidates: scores (higher is better) and truth
+(accuracy as a fraction). Anything else, or a value that is not finite, is a `UserError`. A constant
 array ranks nothing: its correlation is 0 and its interval is [-1, 1].
 """
 

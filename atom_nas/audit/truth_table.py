@@ -12,6 +12,7 @@ from atom_nas.audit.trained_truth import Measured
 from atom_nas.errors import UserError, require_regular
 from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.storage.files import digest
 from atom_nas.training.fit import FORWARD_BACKWARD
 
 NEEDS = ("SPACE", "load", "images_shown")
@@ -50,6 +51,11 @@ class TruthTable:
             )
         return cls(name, module.load(dataset), space, module.images_shown(dataset))
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that the table holds."""
+        return digest(self._cells)
+
     def measure(self, architecture: Any, *, seed: int) -> Measured:
         """Return all that the table holds of `architecture`; UserError where that is nothing."""
         name = candidate_name(architecture)
@@ -70,7 +76,10 @@ class TruthTable:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a CSV with the columns of truth.csv; of trainings of several lengths the commonest."""
+    """Read a CSV with the columns of truth.csv; of trainings of several lengths the commonest.
+
+    Of rows of one candidate and seed the last counts.
+    """
     try:
         require_regular(path)
         with open(path, newline="", encoding="utf-8") as file:
@@ -84,9 +93,11 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
             f"the columns {', '.join(COLUMNS)} and, if known, test_accuracy and seconds."
         )
     steps = Counter(row.get("steps") for row in rows).most_common(1)[0][0]
+    lines = {line: row for line, row in enumerate(rows, start=2) if row.get("steps") == steps}
+    last = {(row["candidate"], row.get("seed", line)): line for line, row in lines.items()}
     cells: dict[str, dict[str, Any]] = {}
-    for line, row in enumerate(rows, start=2):
-        if row.get("steps") != steps:
+    for line, row in lines.items():
+        if last[row["candidate"], row.get("seed", line)] != line:
             continue
         numbers = {
             key: _fraction(row[column], line, path)

@@ -11,7 +11,6 @@ Mellor, Turner, Storkey & Crowley, "Neural Architecture Search without Training"
 
 import copy
 import math
-import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -129,22 +128,6 @@ SCORES: dict[str, Criterion] = {
     "grad_norm": grad_norm,
     "snip": snip,
 }
-
-
-def score_all(
-    build: Callable[[], nn.Module], images: Tensor, labels: Tensor
-) -> dict[str, tuple[float, float]]:
-    """Return the score and its seconds, building left out, under each name of `SCORES`.
-
-    `build` makes a fresh net for each, which moves to the device of the images.
-    """
-    scored = {}
-    for name, score in SCORES.items():
-        net = build().to(images.device)
-        start = time.perf_counter()
-        value = score(net, images, labels)
-        scored[name] = value, time.perf_counter() - start
-    return scored
 
 
 def _weights(net: nn.Module) -> list[Tensor]:

@@ -54,10 +54,6 @@ class ImageSet:
         """Return for each class the positions of its images."""
         return [torch.nonzero(self.labels == k).flatten() for k in range(self.num_classes)]
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same images on `device`."""
-        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
-
     def join(self, other: "ImageSet") -> Self:
         """Return the images of both, these first."""
         return replace(

@@ -65,8 +65,8 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A data set split in three: `train` is condensed, `validation` is the objective of the
-    search, `test` is read by the full-data truth alone."""
+    """A data set split in three: `train` is condensed, candidates are scored on `validation`, and
+    `test` is read by the full-data truth and by the papers' protocol alone."""
 
     name: str
     train: ImageSet

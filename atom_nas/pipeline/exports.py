@@ -1,6 +1,7 @@
 """The best candidates of a search trained on the full data and exported, the best first."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,8 +42,10 @@ def export_best(
             ranked.append((measured, candidate))
     ranked.sort(key=lambda pair: -pair[0].validation[0])
     folders = []
-    for rank, (measured, candidate) in enumerate(ranked, start=1):
+    for rank, (_, candidate) in enumerate(ranked, start=1):
         assert candidate.cost is not None and candidate.seed is not None
+        trained_net = trained.trained_net(candidate.architecture, seed=candidate.seed)
+        measured = trained.measure(candidate.architecture, seed=candidate.seed)
         assert measured.test is not None
         metrics = {
             "candidate": candidate.name,
@@ -60,7 +63,7 @@ def export_best(
         net = Trained(
             space_source=space.source,
             architecture=candidate.architecture,
-            net=trained.trained_net(candidate.architecture, seed=candidate.seed),
+            net=trained_net,
             image_shape=dataset.image_shape,
             class_names=dataset.train.class_names,
             normalization=dataset.normalization,
@@ -68,6 +71,7 @@ def export_best(
         target = folder / f"{rank}-{candidate.name}"
         _take_over(folder, candidate.name, target)
         folders.append(export_model(net, target, metrics=metrics))
+    _set_aside(folder, folders)
     return folders
 
 
@@ -76,3 +80,12 @@ def _take_over(folder: Path, name: str, target: Path) -> None:
     for found in folder.glob(f"[0-9]*-{name}"):
         if found != target and found.name.partition("-")[2] == name and not target.exists():
             found.rename(target)
+
+
+def _set_aside(folder: Path, current: Sequence[Path]) -> None:
+    """Move what is no longer among the best to `folder`/earlier/<name>, under no rank."""
+    for found in set(folder.glob("[0-9]*-*")) - set(current):
+        target = folder / "earlier" / found.name.partition("-")[2]
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        found.rename(target)

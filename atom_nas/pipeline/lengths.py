@@ -37,6 +37,7 @@ class Lengths:
         self._is_proxy_open, self._is_full_open = is_proxy_open, is_full_open
         self._kept = read_json(path) if path.exists() else {}
         self.proxy = replace(proxy, steps=self._kept.get("proxy_steps", proxy.steps))
+        self.given_full = full
         self.full = replace(full, steps=self._kept.get("full_steps", full.steps))
 
     def look(self, name: str, accuracies: Callable[[], list[float]], labels: Tensor) -> str:
@@ -47,7 +48,9 @@ class Lengths:
         """
         said = ""
         while "proxy_steps" not in self._kept:
-            if not (found := accuracies()) or not are_at_chance(found, labels):
+            if not (found := accuracies()):
+                break
+            if not are_at_chance(found, labels):
                 self._keep("proxy_steps", self.proxy.steps)
                 break
             what = (

@@ -68,7 +68,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         settings["device_type"] = device.type
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with open_run(options.folder, settings) as folder, closing(trainer):
-        write_json(folder / "options.json", options)
+        if not (folder / "options.json").exists():
+            write_json(folder / "options.json", options)
         yield Pipeline(
             options=options,
             folder=folder,

@@ -33,7 +33,8 @@ from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
-from atom_nas.storage.files import derive_seed, digest
+from atom_nas.storage.files import derive_seed, digest, write_json
+from atom_nas.training.fit import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,9 @@ class Pipeline:
         """Return the candidates of the study, `options.trials` of them; write candidates.csv.
 
         The first few show whether anything is learnt from the proxy. An objective that needs the
-        audit has its sample audited first.
+        audit has its sample audited first. From now on the folder has the options of this search.
         """
+        write_json(self.folder / "options.json", self.options)
         self._say(
             self.lengths.look(
                 self.options.proxy,
@@ -99,6 +101,11 @@ class Pipeline:
         """
         stream = self._audited()
         sample = list(islice(stream, self.options.audit_size))
+        if not sample:
+            raise UserError(
+                f"no candidate of {self.space.name} was drawn within the limits; raise "
+                "--max-params and --max-macs."
+            )
         self._say(
             self.lengths.look(
                 self.options.proxy,
@@ -116,7 +123,7 @@ class Pipeline:
             sample += more
 
     def export(self, candidates: list[Candidate]) -> list[Path]:
-        """Train the best `options.top_k` on the full data and export them, the best first."""
+        """Train the best `options.top_k` on the full data; export them by validation accuracy."""
         return export_best(
             self.best(candidates),
             self._trained(),
@@ -165,8 +172,9 @@ class Pipeline:
             sample = list(islice(self._audited(), options.audit_size))
             predict = self._auditor().fit_model(sample)
             goes_by |= {
-                "audit": [options.audit_size, options.truth, options.truth_seeds],
-                "full_training": self.lengths.full,
+                "audit_size": options.audit_size,
+                "truth": self.table.digest if self.table else options.truth_seeds,
+                "full_training": self._full_training,
             }
 
         def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
@@ -205,6 +213,11 @@ class Pipeline:
         self.lengths.settle(self.trained, lambda: list(islice(self._audited(), LOOKED_AT)))
         return self.trained
 
+    @property
+    def _full_training(self) -> Training:
+        """Of rivals on the full data: the truth's, or as given where a table has that."""
+        return self.lengths.full if self.table is None else self.lengths.given_full
+
     def _auditor(self) -> Auditor:
         options, scorer = self.options, self._scorer()
         truth: TruthSource = self.table or self._trained()
@@ -226,7 +239,7 @@ class Pipeline:
                 proxy=options.proxy,
                 images_per_class=parse_name(options.proxy)[1],
                 against=options.against,
-                full_steps=self.lengths.full.steps,
+                full_steps=self._full_training.steps,
                 fixed_in=self.folder / "equal_cost.json",
             ),
             truth=truth,

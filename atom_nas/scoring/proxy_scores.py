@@ -32,7 +32,8 @@ class ProxyScores:
     """The table of outcomes at a path, which trains what it does not hold.
 
     A row is found again by what its outcome depends on: the digest of the proxy's images, that of
-    the training (its settings, the space and the validation images), and the candidate.
+    the training (its settings, the space and the validation images), and the candidate, whose seed
+    follows from the run's.
     """
 
     def __init__(self, path: Path, *, space: Space, dataset: Dataset, trainer: Trainer) -> None:

@@ -58,6 +58,11 @@ def seal(path: Path) -> None:
     )
 
 
+def unseal(path: Path) -> None:
+    """Let the journal at `path` be another, until it is sealed again."""
+    _seal_of(path).unlink(missing_ok=True)
+
+
 def _seal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 

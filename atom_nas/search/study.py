@@ -19,7 +19,7 @@ from atom_nas.scoring.space import (
     candidate_seed,
 )
 from atom_nas.search.candidate import Candidate, Limits
-from atom_nas.search.journal import open_study, seal
+from atom_nas.search.journal import open_study, seal, unseal
 from atom_nas.search.samplers import SAMPLERS, uniform
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
@@ -70,7 +70,7 @@ class Search:
         """
         count = min(num_trials, self.num_uniform)
         found = read_candidates(self.journal, self.space)[:count]
-        if len(found) < count:
+        if len(found) < count and all(each.is_uniform for each in found):
             with TemporaryDirectory() as folder:
                 ahead = replace(
                     self, journal=Path(folder, "ahead.journal"), evaluate=lambda *_: (0.0, 0.0, 0.0)
@@ -89,6 +89,7 @@ class Search:
             for trial in self._told_again(study):
                 told.add_trial(trial)
             told.set_user_attr(GOES_BY, self.goes_by)
+            unseal(self.journal)
             again.replace(self.journal)
             seal(self.journal)
             study = open_study(self.journal)
@@ -100,15 +101,18 @@ class Search:
         values: dict[str, float] = {}
         for trial in study.get_trials():
             attrs, state, value = trial.user_attrs, trial.state, None
-            if state == TrialState.COMPLETE and "uncounted" in attrs:
+            if attrs.get("uncounted", "").startswith("repeats"):
                 value = values.get(attrs["candidate"])
-                state = TrialState.PRUNED if value is None else state
-            elif state == TrialState.COMPLETE:
+                state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+            elif "cost" in attrs and "uncounted" not in attrs:
+                for found in ("accuracy", "seconds", "reason"):
+                    attrs.pop(found, None)
                 architecture = self.space.restore(attrs["architecture"])
                 try:
-                    value, accuracy, seconds = self.evaluate(architecture, attrs["seed"])
+                    value, accuracy, seconds = self._evaluate(architecture, attrs["seed"])
                     attrs |= {"accuracy": accuracy, "seconds": seconds}
                     values[attrs["candidate"]] = value
+                    state = TrialState.COMPLETE
                 except Exception as error:
                     if is_device_failure(error):
                         raise
@@ -156,9 +160,10 @@ class Search:
         twins = (t for t in _counted(trial.study) if t.user_attrs.get("candidate") == name)
         if (twin := next(twins, None)) is not None:
             trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
+            if "cost" in twin.user_attrs:
+                self._constrain(trial, Cost(**twin.user_attrs["cost"]))
             if twin.value is None:
                 raise optuna.TrialPruned
-            self._constrain(trial, Cost(**twin.user_attrs["cost"]))
             return twin.value
         trial.set_user_attr("architecture", architecture_json(architecture))
         cost = self.space.cost(architecture)
@@ -167,12 +172,16 @@ class Search:
         if not self.limits.allow(cost):
             trial.set_user_attr("uncounted", "above a limit")
             raise optuna.TrialPruned
-        value, accuracy, seconds = self.evaluate(architecture, trial.user_attrs["seed"])
-        if not math.isfinite(value):
-            raise ValueError(f"the objective is {value}")
+        value, accuracy, seconds = self._evaluate(architecture, trial.user_attrs["seed"])
         trial.set_user_attr("accuracy", accuracy)
         trial.set_user_attr("seconds", seconds)
         return value
+
+    def _evaluate(self, architecture: Any, seed: int) -> tuple[float, float, float]:
+        value, accuracy, seconds = self.evaluate(architecture, seed)
+        if not math.isfinite(value):
+            raise ValueError(f"the objective is {value}")
+        return value, accuracy, seconds
 
     def _constrain(self, trial: optuna.Trial, cost: Cost) -> None:
         for key, excess in self.limits.excess(cost).items():

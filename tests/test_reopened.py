@@ -1,0 +1,74 @@
+"""What a later command finds in a run folder: the options of its search, and the exports of now."""
+
+import pytest
+from made_toy import architecture, make_space
+from tiny_run import error_of, rows_of, run_args, save_data, save_space
+
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.cli import main
+from atom_nas.storage.files import read_json
+
+
+@pytest.fixture
+def args(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("atom_nas.export.folder.FORMATS", {})
+    return run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
+
+
+def exported(folder):
+    return sorted(path.name for path in (folder / "export").iterdir())
+
+
+def test_exports_that_are_no_longer_among_the_best_have_no_rank(args, tmp_path):
+    main([*args, "--top-k", "4"])
+    before = exported(tmp_path / "out")
+    assert [name[:2] for name in before] == ["1-", "2-", "3-", "4-"]
+    main([*args, "--top-k", "1"])
+    now = exported(tmp_path / "out")
+    assert len(now) == 2 and now[1] == "earlier"
+    names = {name.partition("-")[2] for name in before}
+    kept = {path.name for path in (tmp_path / "out" / "export" / "earlier").iterdir()}
+    assert kept | {now[0].partition("-")[2]} == names and len(kept) == 3
+    main([*args, "--top-k", "4"])
+    assert exported(tmp_path / "out")[:4] == before
+
+
+def test_a_later_command_has_the_options_of_the_search_wherever_the_folder_is_named(args, tmp_path):
+    at = args.index("--out")
+    unnamed = [*args[:at], *args[at + 2 :]]
+    main(["search", *unnamed[1:], "--objective", "loss", "--trials", "5"])
+    (folder,) = (tmp_path / "runs").iterdir()
+    rows = rows_of(folder / "candidates.csv")
+    same = [part for flag in ("--dataset", "--space", "--proxy") for part in after(args, flag)]
+    main(["export", *same, "--device", "cpu"])
+    assert read_json(folder / "options.json")["objective"] == "loss"
+    assert rows_of(folder / "candidates.csv") == rows
+    main(["audit", *unnamed[1:], "--objective", "accuracy"])
+    assert read_json(folder / "options.json")["objective"] == "loss"
+
+
+def after(args, flag):
+    at = args.index(flag)
+    return args[at : at + 2]
+
+
+def test_a_model_of_too_few_candidates_is_refused(args, capsys):
+    with pytest.raises(SystemExit):
+        main([*args, "--objective", "combined"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "4 audited candidates are too few to fit a model of; give --audit-size 10" in line
+
+
+def test_nothing_within_the_limits_is_one_line(args, capsys, monkeypatch):
+    monkeypatch.setattr("atom_nas.scoring.space.MAX_IDLE_DRAWS", 20)
+    line = error_of(capsys, ["audit", *args[1:], "--max-macs", "1"])
+    assert "no candidate of six was drawn within the limits" in line
+
+
+def test_a_training_that_was_made_again_counts_once_in_a_table(tmp_path):
+    space = make_space(tmp_path)
+    rows = "linear,0,0.5\nlinear,1,0.6\nlinear,0,0.7\n"
+    (tmp_path / "mine.csv").write_text(f"candidate,seed,validation_accuracy\n{rows}")
+    table = TruthTable.open(str(tmp_path / "mine.csv"), space, "any")
+    assert table.measure(architecture(space), seed=0).validation == (0.6, 0.7)
