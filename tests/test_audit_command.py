@@ -1,9 +1,9 @@
 """The audit from the command line: truth from a table, sizes that grow, the combined objective."""
 
-import csv
 from types import SimpleNamespace
 
 import pytest
+from tiny_run import rows_of
 
 from atom_nas.audit.record import Audit
 from atom_nas.cli import main
@@ -50,18 +50,13 @@ def args(tmp_path):
     return make
 
 
-def audit_of(tmp_path):
-    return Audit.from_json((tmp_path / "run" / "audit.json").read_text())
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+def audit_of(run):
+    return Audit.from_json((run / "audit.json").read_text())
 
 
 def test_a_table_needs_no_search_and_no_full_data_training(tmp_path, args, capsys):
     main(args("audit", n=12))
-    audit = audit_of(tmp_path)
+    audit = audit_of(tmp_path / "run")
     assert audit.n == 12
     sizes = next(each for each in audit.estimators if each.name == "num_params")
     assert sizes.spearman.value == 1
@@ -106,7 +101,7 @@ def test_the_combined_objective_is_fitted_on_the_audit_and_finds_the_widest(tmp_
     assert max(picked) > 45
     assert all(0 <= float(row["proxy_accuracy"]) <= 1 for row in candidates)
     main(args("audit", n=20, trials=12, objective="combined"))
-    audit = audit_of(tmp_path)
+    audit = audit_of(tmp_path / "run")
     assert audit.combined[1].figures.spearman.value > 0.9
     audited = {row["candidate"] for row in rows_of(tmp_path / "run" / "audit.csv")}
     assert not {row["candidate"] for row in candidates} <= audited
@@ -115,7 +110,7 @@ def test_the_combined_objective_is_fitted_on_the_audit_and_finds_the_widest(tmp_
 def test_search_and_audit_go_by_the_same_measure(tmp_path, args):
     for command in ("search", "audit"):
         main(args(command, n=8, trials=10, objective="final_training_loss"))
-    audit = audit_of(tmp_path)
+    audit = audit_of(tmp_path / "run")
     assert audit.measure == "final_training_loss"
     assert audit.variants.keys() == {
         *("accuracy", "accuracy_times_likelihood", "loss", "training_loss")
@@ -131,15 +126,18 @@ def test_search_and_audit_go_by_the_same_measure(tmp_path, args):
     assert len({row["candidate"] for row in candidates} & last.keys()) == 10
 
 
-def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args, capsys):
+def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args):
+    """They are twice as wide here: all of it but the biases, which are not counted."""
     main(args("audit", n=3, shrink="twice=2"))
-    shrunk = rows_of(tmp_path / "run" / "free.csv")
+    shrunk, cost = rows_of(tmp_path / "run" / "free.csv"), audit_of(tmp_path / "run").proxy
     main(args("audit", n=3, out=tmp_path / "other"))
     values = [
         [row["value"] for row in rows if row["score"] == "num_params"]
         for rows in (shrunk, rows_of(tmp_path / "other" / "free.csv"))
     ]
     assert values[0] == values[1]
+    whole = audit_of(tmp_path / "other").proxy
+    assert cost.macs_per_candidate == 2 * whole.macs_per_candidate > 0
 
 
 @pytest.mark.parametrize(
@@ -167,6 +165,7 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path, args, capsys, wrong, messa
 def test_a_search_alone_can_be_reported(tmp_path, args):
     main(args("search", trials=3))
     main(["report", "--out", str(tmp_path / "run")])
-    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "no audit was made" in page
-    assert "audit.json" not in page
+    for name in ("report.html", "report.md"):
+        page = (tmp_path / "run" / name).read_text(encoding="utf-8")
+        assert "no audit was made" in page
+        assert "audit.json" not in page

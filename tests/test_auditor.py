@@ -1,11 +1,11 @@
 """The audit of a proxy: rivals on the same candidates, nothing measured twice, splits apart."""
 
-import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from tiny_run import rows_of
 
 from atom_nas.audit.auditor import Auditor
 from atom_nas.audit.free_scores import SIZES, FreeScores
@@ -118,11 +118,6 @@ def auditor(tmp_path, dataset, space):
 
 def sample_of(space, widths):
     return [(space.module.Architecture(width=width), 7 * width) for width in widths]
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(("accuracy", "is_said"), [(0.11, True), (0.5, False)])

@@ -1,3 +1,5 @@
+"""Augmentation of condensed images: each operation as it is defined, its draws and gradients."""
+
 import math
 from dataclasses import fields, replace
 

@@ -1,3 +1,5 @@
+"""The cost of a network, counted by hand, without memory and without a trace."""
+
 import pytest
 import torch
 from torch import nn

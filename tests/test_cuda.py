@@ -8,12 +8,10 @@ from dataclasses import replace
 import optuna
 import pytest
 import torch
+from fake_cuda import fake_cuda, run_backward
 from tiny_run import error_of, rows_of, run_args, save_data, save_space
 from torch import nn
 from torch.nn import functional as F
-
-pytest.importorskip("fake_cuda", reason="private names of torch have changed", exc_type=ImportError)
-from fake_cuda import fake_cuda, run_backward
 
 from atom_nas.audit.zero_cost import SCORES
 from atom_nas.cli import main
@@ -121,7 +119,7 @@ def test_a_step_of_a_distillation_waits_for_nothing(gpu, method, norm, ceiling):
     loss, gradient = matching.gradient(images, net, 0)
     assert (loss.device.type, gradient.shape) == ("cuda", images.shape)
     assert not gpu.waits
-    assert gpu.kernels.total() <= ceiling
+    assert 0 < gpu.kernels.total() <= ceiling
 
 
 def test_a_longer_distillation_waits_no_more_often(gpu, tmp_path):
@@ -168,7 +166,7 @@ def test_a_step_of_a_candidate_waits_for_nothing(gpu, monkeypatch, name, setting
         kernels.append(gpu.kernels.total())
         waits.append(dict(gpu.waits))
     assert waits[0] == waits[1]
-    assert kernels[1] - kernels[0] <= ceiling
+    assert 0 < kernels[1] - kernels[0] <= ceiling
     gpu.forget()
     evaluate(net, examples)
     assert gpu.waits == {"read": 3}

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from made_search import Recorder, ignore, make_search, score
+from made_search import make_space as make_searched
 from made_toy import CPU, TRAINING, architecture, make_dataset, make_proxy, make_space
-from test_study import Recorder, ignore, make_search, score
-from test_study import make_space as make_searched
 from tiny_run import error_of, run_args, save_data, save_space
 
 from atom_nas.audit import free_scores

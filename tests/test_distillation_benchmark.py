@@ -1,3 +1,5 @@
+"""The benchmark of distillation: its tables from its rows, only missing rows measured."""
+
 import importlib
 import json
 import math

@@ -1,38 +1,43 @@
+"""An export: its source, weights and graphs give the logits of the net that was trained."""
+
 import importlib.util
 import json
 import os
-import runpy
 import subprocess
 import sys
 import warnings
 from dataclasses import asdict, replace
-from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from made_export import (
+    GREY,
+    METRICS,
+    RGB,
+    SOURCES,
+    SPACE,
+    convnet_of,
+    expected_logits,
+    load_source,
+    make_trained,
+    random_pixels,
+    read_json,
+    trained_of_source,
+)
 from PIL import Image
 from torch import nn
 
-from atom_nas.data.images import Normalization
 from atom_nas.errors import UserError
 from atom_nas.export import folder as export
 from atom_nas.export import graphs
-from atom_nas.export.folder import Trained, export_model
+from atom_nas.export.folder import export_model
 from atom_nas.export.portable import portable_source
 from search_spaces import convnet, mobile
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in graphs.ONNX_PACKAGES)
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra `export`")
-GREY, RGB = (1, 8, 8), (3, 32, 32)
-METRICS = {"test_accuracy": 0.75, "num_params": 1234, "macs": 5678, "loss": float("nan")}
-
-SOURCES = {
-    *("model.py", "architecture.json", "weights.safetensors", "preprocessing.json"),
-    *("metrics.json", "verification.json", "README.md"),
-}
 
 CONVNETS = {
     "batch": (GREY, {"norm": "batch", "pooling": "avg"}),
@@ -40,51 +45,6 @@ CONVNETS = {
     "group": (RGB, {"norm": "group", "pooling": "max"}),
     "none": (RGB, {"norm": "none", "pooling": "avg"}),
 }
-
-
-def convnet_of(**fields):
-    defaults = {"width": 32, "depth": 2, "activation": "relu", "norm": "batch", "pooling": "avg"}
-    return convnet.Architecture(**(defaults | fields))
-
-
-def make_trained(space, architecture, image_shape, class_names=("cat", "dog", "newt", "owl")):
-    """A net whose logits depend on its input and whose running statistics are not fresh."""
-    torch.manual_seed(0)
-    net = space.build(architecture, image_shape, len(class_names))
-    with torch.no_grad():
-        for _ in range(20):
-            net(torch.randn(8, *image_shape) + 0.5)
-    channels = range(image_shape[0])
-    return Trained(
-        space_source=Path(space.__file__),
-        architecture=architecture,
-        net=net,
-        image_shape=image_shape,
-        class_names=class_names,
-        normalization=Normalization(
-            mean=tuple(0.3 + 0.1 * c for c in channels), std=tuple(0.2 + 0.01 * c for c in channels)
-        ),
-    )
-
-
-def expected_logits(trained, pixels):
-    with torch.no_grad():
-        return trained.net.eval()(trained.normalization(pixels))
-
-
-def random_pixels(batch, image_shape):
-    generator = torch.Generator().manual_seed(7)
-    noise = torch.randint(256, (batch, *image_shape), generator=generator)
-    brightness = torch.linspace(1, 0.1, batch)[:, None, None, None]
-    return (noise * brightness).to(torch.uint8)
-
-
-def load_source(folder):
-    return runpy.run_path(str(folder / "model.py"))
-
-
-def read_json(path):
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -274,118 +234,6 @@ def test_net_random_state_and_console_are_left_alone(tmp_path, capfd):
     assert torch.equal(weights["0.weight"], before["0.weight"].float())
 
 
-def test_the_same_export_is_kept_and_a_changed_one_replaced(tmp_path, small, only_source):
-    folder = export_model(small, tmp_path / "best", metrics={"test_accuracy": 0.5})
-    (folder / "note.txt").write_text("kept with the folder")
-    stamp = (folder / "verification.json").stat().st_mtime_ns
-    export_model(small, folder, metrics={"test_accuracy": 0.5})
-    assert (folder / "note.txt").exists()
-    assert (folder / "verification.json").stat().st_mtime_ns == stamp
-    export_model(small, folder, metrics={"test_accuracy": 0.6})
-    assert not (folder / "note.txt").exists()
-    assert read_json(folder / "metrics.json") == {"test_accuracy": 0.6}
-    assert [path.name for path in tmp_path.iterdir()] == ["best"]
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        *product(sorted(SOURCES), [b"", b"{}", b"\xff"]),
-        *product(sorted(SOURCES - {"verification.json"}), [None]),
-    ],
-)
-def test_a_damaged_export_is_made_again(tmp_path, small, only_source, capsys, name, damage):
-    folder = export_model(small, tmp_path / "best", metrics=METRICS)
-    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-    if damage is None:
-        (folder / name).unlink()
-    else:
-        (folder / name).write_bytes(damage)
-    export_model(small, folder, metrics=METRICS)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
-    problem = "is missing" if damage is None else "is damaged"
-    assert capsys.readouterr().err == f"{folder / name} {problem}: it is made again.\n"
-
-
-def test_an_export_made_without_onnx_is_completed_when_onnx_is_there(tmp_path, small, monkeypatch):
-    kept = {"model.onnx": graphs.Format(write=graphs._write_onnx, load=lambda path: small.net)}
-    monkeypatch.setattr(export, "FORMATS", kept)
-    with monkeypatch.context() as without:
-        without.setattr(graphs, "ONNX_PACKAGES", ("no_such_package",))
-        folder = export_model(small, tmp_path / "best", metrics={})
-        reason = read_json(folder / "verification.json")["skipped"]["model.onnx"]
-        assert "no_such_package" in reason
-        assert "pip install" in reason
-        assert not (folder / "model.onnx").exists()
-        assert "onnx" not in (folder / "README.md").read_text(encoding="utf-8")
-    written = graphs.Format(
-        write=lambda program, text, path: path.write_text("graph"),
-        load=lambda path: small.net.eval(),
-    )
-    monkeypatch.setattr(export, "FORMATS", {"model.onnx": written})
-    monkeypatch.setattr(export, "missing_packages", lambda: [])
-    export_model(small, folder, metrics={})
-    assert (folder / "model.onnx").exists()
-    (folder / "model.onnx").unlink()
-    export_model(small, folder, metrics={})
-    assert (folder / "model.onnx").exists()
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-@pytest.mark.parametrize("had_one", [False, True])
-def test_interrupted_export_leaves_what_was_there(tmp_path, small, monkeypatch, error, had_one):
-    folder = tmp_path / "best"
-    monkeypatch.setattr(export, "FORMATS", {})
-    if had_one:
-        export_model(small, folder, metrics={"test_accuracy": 0.5})
-
-    def stop(*_):
-        raise error
-
-    monkeypatch.setattr(export, "FORMATS", {"model.pt2": graphs.Format(write=stop, load=stop)})
-    with pytest.raises(error):
-        export_model(small, folder, metrics={"test_accuracy": 0.6})
-    assert [path.name for path in tmp_path.iterdir()] == (["best"] if had_one else [])
-    if had_one:
-        assert read_json(folder / "metrics.json") == {"test_accuracy": 0.5}
-
-
-def test_remains_of_a_killed_export_are_cleared(tmp_path, small, only_source):
-    remains = tmp_path / ".best.partial"
-    remains.mkdir()
-    (remains / "junk").write_text("half")
-    folder = export_model(small, tmp_path / "best", metrics={})
-    assert [path.name for path in tmp_path.iterdir()] == ["best"]
-    assert not (folder / "junk").exists()
-
-
-def truncate(data):
-    return data[: len(data) // 2]
-
-
-def shift_one_weight(data):
-    tensors = safetensors.torch.load(data)
-    tensors["0.weight"][0, 0, 0, 0] += 0.1
-    return safetensors.torch.save(tensors)
-
-
-def drop_one_weight(data):
-    tensors = safetensors.torch.load(data)
-    del tensors["0.weight"]
-    return safetensors.torch.save(tensors)
-
-
-@pytest.mark.parametrize("corrupt", [truncate, shift_one_weight, drop_one_weight])
-def test_wrong_weights_are_found(tmp_path, small, monkeypatch, only_source, corrupt):
-    def save_corrupted(path, tensors):
-        path.write_bytes(corrupt(safetensors.torch.save(dict(tensors))))
-
-    monkeypatch.setattr(export, "save_tensors", save_corrupted)
-    with pytest.raises(RuntimeError, match=r"model\.py"):
-        export_model(small, tmp_path / "best", metrics={})
-    assert list(tmp_path.iterdir()) == []
-
-
 class Scale(nn.Module):
     def __init__(self, factor):
         super().__init__()
@@ -412,56 +260,6 @@ def test_wrong_graph_is_found(tmp_path, small, monkeypatch, name, wrong):
     with pytest.raises(RuntimeError, match=name.replace(".", r"\.")):
         export_model(small, tmp_path / "best", metrics={})
     assert list(tmp_path.iterdir()) == []
-
-
-SPACE = """
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-import torch
-from torch import nn
-
-
-@dataclass(frozen=True)
-class Architecture:
-    widths: tuple[tuple[int, ...], ...]
-
-
-def sample(trial):
-    return Architecture(((3,),))
-
-
-class Net(nn.Module):
-    def __init__(self, architecture, image_shape, num_classes):
-        super().__init__()
-        assert hash(architecture)
-        (width,), = architecture.widths
-        self.first = nn.Linear(image_shape[0], width)
-        self.last = nn.Linear(width, num_classes)
-        self.tied = self.last
-
-    def forward(self, images):
-        {body}
-        return self.tied(self.first(images.mean((2, 3))))
-
-
-def build(architecture, image_shape, num_classes):
-    return Net(architecture, image_shape, num_classes)
-"""
-
-
-def trained_of_source(tmp_path, source):
-    path = tmp_path / "own.py"
-    path.write_text(source, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("own", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["own"] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules["own"]
-    return make_trained(module, module.Architecture(((3,),)), GREY)
 
 
 def test_nested_tuples_and_tied_weights_come_back(tmp_path):
@@ -501,14 +299,3 @@ def test_space_that_uses_a_name_of_the_export_is_refused(tmp_path):
     path.write_text("def preprocess(x):\n    return x\n\nCLASS_NAMES: tuple = ()\n")
     with pytest.raises(UserError, match=r"own\.py defines CLASS_NAMES, preprocess"):
         portable_source(path)
-
-
-@pytest.mark.parametrize("is_file", [False, True])
-def test_foreign_folder_is_left_alone(tmp_path, small, is_file, only_source):
-    target = tmp_path / "best"
-    mine = target if is_file else target / "thesis.tex"
-    mine.parent.mkdir(exist_ok=True)
-    mine.write_text("years of work")
-    with pytest.raises(UserError, match="not an export"):
-        export_model(small, target, metrics={})
-    assert mine.read_text() == "years of work"

@@ -146,7 +146,7 @@ def steps_of(training, count=80):
     return seen
 
 
-@pytest.mark.parametrize("count", [80, 70, 10])
+@pytest.mark.parametrize("count", [80, 70, 17, 10])
 @pytest.mark.parametrize("steps", [1, 7, 12])
 def test_steps_show_the_images_that_are_counted(count, steps):
     training = replace(TRAINING, steps=steps)
@@ -253,8 +253,3 @@ def test_evaluation_leaves_the_net_in_evaluation_mode_and_batch_statistics_alone
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError, match="must be"):
         replace(TRAINING, **change)
-
-
-def test_a_batch_of_one_left_over_is_trained_too():
-    examples = make_stripes(count=17)
-    fit(make_net(), examples, replace(TRAINING, steps=2), seed=0)

@@ -1,10 +1,9 @@
 """Free scores: each taken once, each failing for itself, with its reason and the worst rank."""
 
-import csv
-
 import numpy as np
 import pytest
 from made_toy import CPU, architecture, make_dataset, make_space
+from tiny_run import rows_of
 
 from atom_nas.audit import free_scores
 from atom_nas.audit.free_scores import PASSES, FreeScores
@@ -19,11 +18,6 @@ def open_scores(folder, space):
     return FreeScores(folder / "free.csv", space=space, dataset=make_dataset(), seed=0, device=CPU)
 
 
-def rows_of(folder):
-    with open(folder / "free.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_one_score_that_fails_leaves_the_others_and_says_why(tmp_path, space, monkeypatch):
     def fail(net, images, labels):
         raise RuntimeError("no\njacobian")
@@ -32,7 +26,7 @@ def test_one_score_that_fails_leaves_the_others_and_says_why(tmp_path, space, mo
     sample = [architecture(space)]
     found = {each.name: each.scores[0] for each in open_scores(tmp_path, space).estimators(sample)}
     assert {name for name, value in found.items() if np.isnan(value)} == {"jacob_cov"}
-    reasons = {row["score"]: row["failure"] for row in rows_of(tmp_path)}
+    reasons = {row["score"]: row["failure"] for row in rows_of(tmp_path / "free.csv")}
     assert reasons.pop("jacob_cov") == "RuntimeError: no jacobian"
     assert set(reasons.values()) == {""}
 
@@ -54,7 +48,7 @@ def test_a_kill_at_any_row_repeats_none(tmp_path, space):
     for kept in range(1, len(lines)):
         path.write_text("".join(lines[:kept]))
         again = open_scores(tmp_path, space).estimators(sample)
-        keys = [(row["candidate"], row["score"]) for row in rows_of(tmp_path)]
+        keys = [(row["candidate"], row["score"]) for row in rows_of(tmp_path / "free.csv")]
         assert len(set(keys)) == len(keys) == 2 * len(PASSES)
         for one, other in zip(first, again, strict=True):
             np.testing.assert_allclose(one.scores, other.scores)

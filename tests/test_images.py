@@ -1,3 +1,5 @@
+"""Image sets, their normalization and their splits."""
+
 from dataclasses import replace
 from itertools import chain
 

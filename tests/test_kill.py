@@ -160,13 +160,14 @@ def test_killed_at_every_stage_and_finished_by_the_same_command(tmp_path, inputs
     weights = {p: p.stat().st_mtime_ns for p in (run.folder / "weights").glob("*.safetensors")}
 
     run.finish()
-    assert uninterrupted.communicate(timeout=TIMEOUT)[0] is not None
-    assert uninterrupted.returncode == 0
+    output, _ = uninterrupted.communicate(timeout=TIMEOUT)
+    assert uninterrupted.returncode == 0, output
 
     assert len(run.done_steps()) == len(first) + 120 - saved
     assert run.rows("scores.csv")[: len(scored)] == scored
     assert run.rows("truth.csv")[: len(true)] == true
     named = {f"{row['candidate']}-{row['steps']}.safetensors" for row in true}
+    assert named <= {p.name for p in weights}
     assert all(p.stat().st_mtime_ns == at for p, at in weights.items() if p.name in named)
 
     scores, truths = run.rows("scores.csv"), run.rows("truth.csv")
@@ -199,7 +200,8 @@ def test_with_workers_killed_or_interrupted_all_comes_to_the_same(tmp_path, inpu
     run.kill_when(lambda: len(run.rows("truth.csv")) >= 1, SIGINT)
     true = run.rows("truth.csv")
     run.finish()
-    assert alone.communicate(timeout=TIMEOUT)[0] is not None and alone.returncode == 0
+    output, _ = alone.communicate(timeout=TIMEOUT)
+    assert alone.returncode == 0, output
     assert run.rows("scores.csv")[: len(first)] == first
     assert run.rows("truth.csv")[: len(true)] == true
     assert essence(run.rows("candidates.csv")) == essence(reference.rows("candidates.csv"))

@@ -23,5 +23,8 @@ def test_freed_memory_is_kept_on_a_cpu_under_linux(monkeypatch, device, platform
 
 
 def test_a_libc_without_that_setting_stays_as_it_is(monkeypatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    asked = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: asked.append(name) or SimpleNamespace())
+    monkeypatch.setattr("sys.platform", "linux")
     keep_freed_memory(torch.device("cpu"))
+    assert asked == [None]

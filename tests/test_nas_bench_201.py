@@ -1,3 +1,5 @@
+"""The space of NAS-Bench-201: published costs, strings, cells that are the same."""
+
 import dataclasses
 import itertools
 import random

@@ -51,10 +51,7 @@ def test_seed_zero_is_allowed():
             Options(dataset="/x/cells.npz", space="./mine.py", seed=2),
             "runs/cells-mine-atom_ipc50-seed2",
         ),
-        (
-            Options(proxy="./my/own.py_ipc3".replace("./my/own.py", "dm")),
-            "runs/digits-convnet-dm_ipc3-seed0",
-        ),
+        (Options(proxy="dm_ipc3"), "runs/digits-convnet-dm_ipc3-seed0"),
         (Options(out=Path("here")), "here"),
     ],
 )

@@ -1,3 +1,5 @@
+"""The evaluation of the papers: its schedule, augmentation, whitening and seed."""
+
 from dataclasses import replace
 from pathlib import Path
 

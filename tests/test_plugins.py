@@ -1,3 +1,5 @@
+"""Plugins by name and by path: found, listed, refused in one line."""
+
 import os
 import sys
 import types

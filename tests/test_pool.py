@@ -48,15 +48,6 @@ def space(tmp_path_factory):
     return load_space(str(file), (1, 4, 4), 2)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """A worker has one thread, and so has the process that it is compared with."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def trainer(dataset):
     """Three workers, which stay from test to test."""

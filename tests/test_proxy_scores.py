@@ -1,10 +1,18 @@
 """Scores on the proxy: each candidate trained once, found again by all that a score depends on."""
 
-import csv
 from dataclasses import replace
 
 import pytest
-from made_toy import CPU, TRAINING, architecture, make_dataset, make_proxy, make_space
+from made_toy import (
+    CPU,
+    TRAINING,
+    architecture,
+    make_dataset,
+    make_proxy,
+    make_space,
+    no_training,
+)
+from tiny_run import rows_of
 
 from atom_nas.scoring import trainer
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
@@ -31,15 +39,6 @@ def make_scores(path, space, dataset):
     return ProxyScores(
         path, space=space, dataset=dataset, trainer=Trainer(dataset.normalization, CPU)
     )
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def no_training(*args, **kwargs):
-    pytest.fail("trained again")
 
 
 def test_a_score_is_of_the_validation_split(tmp_path, space, dataset, proxy):

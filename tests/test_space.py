@@ -17,6 +17,7 @@ from atom_nas.scoring.space import (
 )
 from atom_nas.testing.spaces import SpaceContract
 
+pytestmark = pytest.mark.usefixtures("quiet")
 HEAD = """
 from dataclasses import dataclass
 from torch import nn
@@ -245,11 +246,3 @@ def test_a_space_that_lacks_a_part_says_which(tmp_path, lacking):
 def test_unknown_space_suggests_the_nearest():
     with pytest.raises(UserError, match="Did you mean 'convnet'"):
         load_space("convnets", (1, 4, 4), 3)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)

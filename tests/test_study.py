@@ -1,106 +1,23 @@
-"""The search: distinct candidates, limits, failures, samplers, and going on after any end."""
+"""The search: distinct candidates, limits, failures, samplers, and going on from a shorter one."""
 
-import contextlib
-import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
-import optuna
 import pytest
-from optuna.storages.journal import JournalFileBackend
+from made_search import FAST, SOURCE, Recorder, ignore, make_search, make_space, score
 
-from atom_nas.errors import UserError
 from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Limits
 from atom_nas.search.journal import open_study
 from atom_nas.search.samplers import SAMPLERS
-from atom_nas.search.study import Search, read_candidates
+from atom_nas.search.study import read_candidates
+from atom_nas.training.cost import Cost
 
-SOURCE = """
-from dataclasses import dataclass
-from torch import nn
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    width: int
-    depth: int
-    act: str
-
-def sample(trial):
-    return Architecture(
-        width=trial.suggest_categorical("width", {widths}),
-        depth=trial.suggest_int("depth", 1, {depth}),
-        act=trial.suggest_categorical("act", ("relu", "tanh")),
-    )
-
-def build(architecture, image_shape, num_classes):
-    if architecture.width == 13:
-        raise ValueError("width 13\\nis unlucky")
-    layers, size = [nn.Flatten()], image_shape[0] * image_shape[1] * image_shape[2]
-    for _ in range(architecture.depth):
-        layers += [nn.Linear(size, architecture.width), nn.ReLU()]
-        size = architecture.width
-    return nn.Sequential(*layers, nn.Linear(size, num_classes))
-"""
-UNLIMITED = Limits()
-FAST = sorted(SAMPLERS.keys() - {"gp"})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
-def make_space(folder, widths=(2, 3, 5, 8, 9), depth=4):
-    file = folder / "my_space.py"
-    file.write_text(SOURCE.format(widths=widths, depth=depth))
-    return load_space(str(file), (1, 4, 4), 3)
-
-
-def score(architecture, seed):
-    """Return a made accuracy that the architecture and the seed decide, and seconds."""
-    noise = seed % 1000 / 1e5
-    accuracy = 0.5 + 0.03 * architecture.depth - 0.01 * architecture.width + noise
-    return 2 * accuracy, accuracy, 0.25
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
     return make_space(tmp_path_factory.mktemp("space"))
-
-
-def make_search(folder, space, evaluate=score, **changes):
-    folder.mkdir(exist_ok=True)
-    options = {
-        **{"limits": UNLIMITED, "sampler": "tpe", "num_uniform": 6, "seed": 0, "goes_by": "score"},
-        **changes,
-    }
-    return Search(
-        journal=folder / "study.journal",
-        space=space,
-        evaluate=evaluate,
-        **options,
-    )
-
-
-def ignore(candidates):
-    pass
-
-
-class Recorder:
-    """An evaluation that counts, and raises `error` at its call number `stop`."""
-
-    def __init__(self, stop=None, error=KeyboardInterrupt):
-        self.calls, self.stop, self.error = [], stop, error
-
-    def __call__(self, architecture, seed):
-        if len(self.calls) == self.stop:
-            self.stop = None
-            raise self.error
-        self.calls.append((architecture, seed))
-        return score(architecture, seed)
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
@@ -274,13 +191,8 @@ def test_limits_that_nothing_keeps_end_the_search(tmp_path, space, monkeypatch):
         (Limits(num_params=51, macs=39), True),
     ],
 )
-def test_a_limit_is_the_largest_allowed(tmp_path, limits, allowed):
-    """16 inputs, a layer of 3, a layer of 3: 16*3+3 + 3*3+3 parameters, less 12 for the last."""
-    space = make_space(tmp_path, widths=(2,), depth=1)
-    cost = replace(
-        space.cost(space.module.Architecture(width=2, depth=1, act="relu")), num_params=51, macs=39
-    )
-    assert limits.allow(cost) is allowed
+def test_a_limit_is_the_largest_allowed(limits, allowed):
+    assert limits.allow(Cost(num_params=51, macs=39)) is allowed
 
 
 def test_watch_sees_all_so_far_at_the_start_and_after_each(tmp_path, space):
@@ -301,140 +213,8 @@ def test_a_longer_search_goes_on_from_a_shorter(tmp_path, space, sampler):
     assert len(evaluate.calls) == 12
 
 
-@pytest.mark.parametrize("sampler", FAST)
-@pytest.mark.parametrize("stop", [0, 9])
-def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path, space, sampler, stop):
-    whole = make_search(tmp_path / "a", space, sampler=sampler).run(12, ignore)
-    evaluate = Recorder(stop=stop)
-    search = make_search(tmp_path / "b", space, evaluate, sampler=sampler)
-    with pytest.raises(KeyboardInterrupt):
-        search.run(12, ignore)
-    assert search.run(12, ignore) == whole
-    assert len(set(evaluate.calls)) == len(evaluate.calls) == 12
-
-
-def leave_as_killed(folder, space, *, sampled, sampler="tpe"):
-    """Leave what kill -9 leaves: a trial RUNNING, a torn line in the journal, a stale lock."""
-
-    class Killed(BaseException):
-        """No handler of Optuna's or the search's sees a kill."""
-
-    journal = folder / "study.journal"
-
-    def die(architecture, seed):
-        content.append(journal.read_bytes())
-        raise Killed
-
-    content = []
-    search = make_search(folder, space, die, sampler=sampler)
-    with pytest.raises(Killed):
-        search.run(20, ignore)
-    lines = content[0].splitlines(keepends=True)
-    if not sampled:
-        codes = [json.loads(line)["op_code"] for line in lines]
-        create_trial = 4
-        lines = lines[: len(codes) - codes[::-1].index(create_trial)]
-    journal.write_bytes(b"".join(lines) + b'{"op_code": 6, "wor')
-    (folder / "study.journal.lock").write_text("")
-
-
-@pytest.mark.parametrize("sampled", [True, False])
-@pytest.mark.parametrize("done", [4, 8])
-@pytest.mark.parametrize("sampler", FAST)
-def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, space, sampler, done, sampled):
-    whole = make_search(tmp_path / "a", space, sampler=sampler).run(12, ignore)
-    evaluate = Recorder()
-    search = make_search(tmp_path / "b", space, evaluate, sampler=sampler)
-    if done:
-        search.run(done, ignore)
-    leave_as_killed(tmp_path / "b", space, sampled=sampled, sampler=sampler)
-    assert search.run(12, ignore) == whole
-    assert len(evaluate.calls) == len(set(evaluate.calls)) == 12
-
-
-def test_a_search_killed_again_and_again_goes_on(tmp_path, space):
-    whole = make_search(tmp_path / "a", space).run(12, ignore)
-    search = make_search(tmp_path / "b", space)
-    for done in (3, 3, 3, 7, 10):
-        search.run(done, ignore)
-        leave_as_killed(tmp_path / "b", space, sampled=True)
-    assert search.run(12, ignore) == whole
-
-
-class Killed(BaseException):
-    """Neither Optuna nor the search catches it."""
-
-
-@pytest.mark.parametrize("is_after", [False, True])
-def test_an_interrupt_at_any_line_of_the_journal_changes_nothing(
-    tmp_path, space, is_after, monkeypatch
-):
-    changes = {"num_uniform": 2}
-    whole = make_search(tmp_path / "whole", space, **changes).run(4, ignore)
-    num_lines = len((tmp_path / "whole" / "study.journal").read_bytes().splitlines())
-    plain = JournalFileBackend.append_logs
-    assert num_lines > 30
-    for line in range(num_lines):
-        error = (KeyboardInterrupt, Killed)[line % 2]
-        left = line
-
-        def interrupted(self, logs, error=error):
-            nonlocal left
-            left -= 1
-            if left == 0 and not is_after:
-                raise error
-            plain(self, logs)
-            if left == 0:
-                raise error
-
-        search = make_search(tmp_path / f"{line}", space, **changes)
-        with monkeypatch.context() as patch, contextlib.suppress(error):
-            patch.setattr(JournalFileBackend, "append_logs", interrupted)
-            search.run(4, ignore)
-        assert search.run(4, ignore) == whole
-
-
-def test_another_objective_is_told_again_to_the_same_trials(tmp_path, space):
-    first = make_search(tmp_path, space, num_uniform=8).run(8, ignore)
-
-    def negated(architecture, seed):
-        evaluated.append(architecture)
-        objective, accuracy, seconds = score(architecture, seed)
-        return -objective, accuracy, seconds
-
-    evaluated = []
-    search = make_search(tmp_path, space, negated, goes_by="negated")
-    again = search.run(8, ignore)
-    assert [(c.name, c.seed, -c.objective) for c in again] == [
-        (c.name, c.seed, c.objective) for c in first
-    ]
-    assert len(evaluated) == 8
-    longer = search.run(12, ignore)
-    assert longer[:8] == again and len(evaluated) == 12
-    assert make_search(tmp_path, space, num_uniform=8).run(8, ignore)[:8] == first
-
-
-def test_what_fails_by_another_objective_is_a_failed_candidate(tmp_path, space):
-    make_search(tmp_path, space).run(3, ignore)
-    evaluate = Recorder(stop=1, error=RuntimeError("no second draw"))
-    candidates = make_search(tmp_path, space, evaluate, goes_by="two draws").run(3, ignore)
-    assert [c.reason for c in candidates] == ["", "no second draw", ""]
-
-
 def test_found_candidates_are_read_without_an_evaluation(tmp_path, space):
     journal = tmp_path / "study.journal"
     assert read_candidates(journal, space) == [] and not journal.exists()
     found = make_search(tmp_path, space).run(5, ignore)
     assert read_candidates(journal, space) == found
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_flipped_bit_in_the_journal_is_seen(tmp_path, space, share):
-    make_search(tmp_path, space).run(5, ignore)
-    journal = tmp_path / "study.journal"
-    content = bytearray(journal.read_bytes())
-    content[int(share * len(content))] ^= 1
-    journal.write_bytes(content)
-    with pytest.raises(UserError, match=r"study.journal is damaged .*delete it") as caught:
-        make_search(tmp_path, space).run(5, ignore)
-    assert "\n" not in str(caught.value)

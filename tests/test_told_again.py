@@ -1,7 +1,7 @@
 """A study told again by another objective says what an unbroken one would have said."""
 
 import pytest
-from test_study import Recorder, ignore, make_search, make_space, score
+from made_search import Recorder, ignore, make_search, make_space, score
 
 from atom_nas.search.journal import open_study
 

@@ -1,12 +1,12 @@
 """The truth: trained on the training split, measured on both others, kept with its weights."""
 
-import csv
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from made_toy import CPU, TRAINING, architecture, make_dataset, make_space
+from made_toy import CPU, TRAINING, architecture, make_dataset, make_space, no_training
+from tiny_run import rows_of
 
 from atom_nas.audit import trained_truth
 from atom_nas.audit.trained_truth import TrainedTruth
@@ -28,15 +28,6 @@ def space(tmp_path):
 def make_truth(run, space, dataset, training=TRAINING):
     own = Trainer(dataset.normalization, CPU)
     return TrainedTruth(run, space=space, dataset=dataset, training=training, trainer=own)
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def no_training(*args, **kwargs):
-    pytest.fail("trained again")
 
 
 def test_both_splits_are_measured_and_the_training_split_alone_is_trained_on(
@@ -165,3 +156,15 @@ def test_a_training_is_doubled_until_its_validation_loss_stops_falling(
     truth = make_truth(tmp_path, space, dataset, replace(TRAINING, steps=50))
     truth.lengthen(lambda: [(None, -0.001), (None, 0.001)])
     assert truth.training == replace(TRAINING, steps=steps)
+
+
+def test_losses_of_real_trainings_settle_the_length(tmp_path, space, dataset, monkeypatch):
+    monkeypatch.setattr(trained_truth, "MAX_DOUBLED", 4)
+    truth = make_truth(tmp_path, space, dataset, replace(TRAINING, steps=2))
+    truth.lengthen(lambda: [(architecture(space), 5), (architecture(space), 6)])
+    losses = {2: [], 4: []}
+    for row in rows_of(tmp_path / "truth.csv"):
+        losses[int(row["steps"])].append(float(row["validation_loss"]))
+    assert [len(each) for each in losses.values()] == [2, 2]
+    assert 0 < sum(losses[4]) < 0.9 * sum(losses[2])
+    assert truth.training == replace(TRAINING, steps=4)

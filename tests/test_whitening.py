@@ -1,3 +1,5 @@
+"""Whitening and its inversion."""
+
 import pytest
 import torch
 from torch import Tensor

@@ -1,3 +1,5 @@
+"""The nets of the papers: their sizes, and that they learn."""
+
 import pytest
 import torch
 
