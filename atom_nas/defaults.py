@@ -8,7 +8,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, is_distilled, parse_name
 from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.options import DistillOptions, Options
-from atom_nas.training.fit import Training
+from atom_nas.training.schedule import Training
 
 SMALL_STEPS = 300
 """Default steps of a distillation where there is no GPU; the recipe's own where there is one."""

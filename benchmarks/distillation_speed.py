@@ -1,6 +1,6 @@
 """Steps a second of the distillation against a plain loop in the manner of the published code.
 
-The plain loop is plain_loop.py's, the other `atom_nas.distillation.matching.distill` as the
+The plain loop is plain_distillation.py's, the other `atom_nas.distillation.matching.distill` as the
 command line runs it.
 Both sides distil the same noise at CIFAR-10's shape (the pixels do not change the speed) with the
 same net, batches and threads. Each lives in a process of its own, so that neither inherits the
@@ -9,7 +9,6 @@ settings of the other; they take turns, and a pair of turns gives one ratio.
     python benchmarks/distillation_speed.py --device cpu --threads 2
 """
 
-import multiprocessing
 import os
 import statistics
 import sys
@@ -22,7 +21,8 @@ from pathlib import Path
 
 import torch
 from machine import commit, hardware
-from plain_loop import plain_step
+from plain_distillation import plain_step
+from sides import Side
 from torch import Tensor
 
 from atom_nas.distillation.condense import load_method
@@ -108,27 +108,6 @@ class Job:
         return real.flatten(0, 1), real[:, : self.images_per_class].flatten(0, 1).clone()
 
 
-class Side:
-    """A process that steps one of the loops, a turn at a time."""
-
-    def __init__(self, loop: Callable[[Job, Callable[[], None]], None], job: Job) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, connection = context.Pipe()
-        self.process = context.Process(target=serve, args=(loop, job, connection), daemon=True)
-        self.process.start()
-        connection.close()
-
-    def take_turn(self) -> dict[str, float]:
-        """Return wall and CPU seconds a step of the next turn, and the peak memory in bytes."""
-        self.connection.send(None)
-        return self.connection.recv()  # type: ignore[no-any-return]
-
-    def stop(self) -> None:
-        """End the process."""
-        self.process.terminate()
-        self.process.join()
-
-
 def serve(loop: Callable[[Job, Callable[[], None]], None], job: Job, turns: Connection) -> None:
     """Step `loop`, and before each turn wait for a message on `turns`."""
     torch.set_num_threads(job.threads)
@@ -163,7 +142,7 @@ def measure(recipe_name: str, images_per_class: int, options: Options) -> dict[s
         threads=options.threads,
         steps_per_turn=options.steps,
     )
-    sides = Side(run_plain, job), Side(run_ours, job)
+    sides = Side(serve, run_plain, job), Side(serve, run_ours, job)
     turns = [[side.take_turn() for side in sides] for _ in range(1 + options.pairs)][1:]
     for side in sides:
         side.stop()

@@ -31,8 +31,10 @@ from atom_nas.parsing import parse_options
 from atom_nas.scoring.space import Space, candidate_name, load_space, uniform_architectures
 from atom_nas.storage.files import derive_seed
 from atom_nas.storage.row_log import RowLog
-from atom_nas.training.fit import Examples, Training, evaluate, fit
+from atom_nas.training.batches import Examples
+from atom_nas.training.fit import evaluate, fit
 from atom_nas.training.memory import keep_freed_memory
+from atom_nas.training.schedule import Training
 
 IMAGES_PER_CLASS, STEPS = 50, 300
 

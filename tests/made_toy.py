@@ -7,7 +7,7 @@ from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Source, split
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.space import load_space
-from atom_nas.training.fit import Training
+from atom_nas.training.schedule import Training
 
 CPU = torch.device("cpu")
 TRAINING = Training(steps=50, flip=False, batch_size=16)

@@ -21,7 +21,8 @@ from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import load_space
 from atom_nas.scoring.trainer import Trained, Trainer
-from atom_nas.training.fit import Outcome, Training
+from atom_nas.training.fit import Outcome
+from atom_nas.training.schedule import Training
 
 CPU = torch.device("cpu")
 TRAINING = Training(steps=4, flip=False, batch_size=16)

@@ -23,9 +23,11 @@ from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.methods import atom, channel, datadam, dm
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.scoring.space import load_space
+from atom_nas.training.batches import Examples
 from atom_nas.training.convnet import ConvNet, FeatureNet
 from atom_nas.training.devices import autocast, warm_up
-from atom_nas.training.fit import Examples, Training, evaluate, fit
+from atom_nas.training.fit import evaluate, fit
+from atom_nas.training.schedule import Training
 
 CUDA = torch.device("cuda")
 RECIPE = Recipe(steps=3, learning_rate=1.0)

@@ -11,7 +11,8 @@ from atom_nas.defaults import proxy_training
 from atom_nas.options import Options
 from atom_nas.scoring.chance import is_at_chance
 from atom_nas.scoring.space import load_space, uniform_architectures
-from atom_nas.training.fit import Examples, evaluate, fit
+from atom_nas.training.batches import Examples
+from atom_nas.training.fit import evaluate, fit
 
 CPU = torch.device("cpu")
 

@@ -6,14 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.training.fit import (
-    DivergenceError,
-    Examples,
-    Training,
-    evaluate,
-    fit,
-    shift_and_flip,
-)
+from atom_nas.training.batches import Examples, shift_and_flip
+from atom_nas.training.fit import DivergenceError, evaluate, fit
+from atom_nas.training.schedule import Training
 
 TRAINING = Training(steps=32, flip=False, batch_size=16)
 

@@ -9,7 +9,7 @@ from atom_nas.errors import UserError
 from atom_nas.pipeline.lengths import Lengths
 from atom_nas.scoring.chance import are_at_chance, chance, is_at_chance
 from atom_nas.storage.files import read_json
-from atom_nas.training.fit import Training
+from atom_nas.training.schedule import Training
 
 LABELS = torch.arange(500) % 10
 TRAINING = Training(steps=100, flip=False)

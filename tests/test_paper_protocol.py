@@ -14,8 +14,8 @@ from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.paper_nets import NETS
 from atom_nas.distillation.paper_protocol import PaperAccuracy, Protocol, fit, train_and_test
+from atom_nas.training.batches import Examples
 from atom_nas.training.convnet import ConvNet
-from atom_nas.training.fit import Examples
 
 CPU = torch.device("cpu")
 NONE = Augmentation(

@@ -12,7 +12,8 @@ from atom_nas.audit import trained_truth
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.scoring import trainer
 from atom_nas.scoring.trainer import Trainer
-from atom_nas.training.fit import Examples, evaluate
+from atom_nas.training.batches import Examples
+from atom_nas.training.fit import evaluate
 
 
 @pytest.fixture

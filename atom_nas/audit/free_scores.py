@@ -16,8 +16,9 @@ from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage.files import derive_seed
 from atom_nas.storage.row_log import RowLog
+from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
-from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Examples
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
 
 COLUMNS = ("candidate", "score", "value", "seconds", "failure")
 SIZES = ("num_params", "macs")

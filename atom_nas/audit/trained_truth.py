@@ -24,7 +24,8 @@ from atom_nas.scoring.trainer import Job, Trained, Trainer
 from atom_nas.storage.files import derive_seed, tell
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.tensors import load_tensors, save_packed
-from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome, Training
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
+from atom_nas.training.schedule import Training
 
 COLUMNS = (
     *("candidate", "steps", "seed", "validation_accuracy", "validation_loss", "test_accuracy"),

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from atom_nas.data.images import ImageSet, Normalization
+from atom_nas.training.batches import Examples
 from atom_nas.training.convnet import ConvNet
 from atom_nas.training.devices import autocast
-from atom_nas.training.fit import EVALUATION_BATCH, Examples, Training, fit
+from atom_nas.training.fit import EVALUATION_BATCH, fit
+from atom_nas.training.schedule import Training
 
 NUM_IMAGES, WIDTH = 20_000, 64
 """Images seen in training, in whole epochs, at least one: enough for classes to part; and channels

@@ -17,8 +17,9 @@ from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.paper_nets import Builder
 from atom_nas.storage.files import derive_seed
-from atom_nas.training.devices import autocast, memory_format
-from atom_nas.training.fit import Examples, evaluate
+from atom_nas.training.batches import Examples
+from atom_nas.training.devices import autocast
+from atom_nas.training.fit import evaluate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class Protocol:
 def fit(net: nn.Module, examples: Examples, protocol: Protocol, *, seed: int) -> nn.Module:
     """Train `net` in place on `examples` and return it; order and augmentation follow `seed`."""
     device = examples.images.device
-    layout = memory_format(net, device)
+    layout = torch.channels_last
     net = net.to(device, memory_format=layout).train()  # type: ignore[call-overload]
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(

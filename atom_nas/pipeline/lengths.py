@@ -11,7 +11,7 @@ from atom_nas.errors import UserError
 from atom_nas.scoring.chance import are_at_chance, chance
 from atom_nas.scoring.scorer import Sample
 from atom_nas.storage.files import read_json, write_json
-from atom_nas.training.fit import Training
+from atom_nas.training.schedule import Training
 
 LOOKED_AT = 3
 """Candidates whose first trainings decide how long all others are."""

@@ -34,7 +34,7 @@ from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import derive_seed, digest, write_json
-from atom_nas.training.fit import Training
+from atom_nas.training.schedule import Training
 
 
 @dataclass(frozen=True, kw_only=True)

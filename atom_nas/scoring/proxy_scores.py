@@ -12,7 +12,8 @@ from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.scoring.trainer import Job, Trained, Trainer
 from atom_nas.storage.files import digest
 from atom_nas.storage.row_log import RowLog
-from atom_nas.training.fit import Outcome, Training
+from atom_nas.training.fit import Outcome
+from atom_nas.training.schedule import Training
 
 KEY = ("proxy_digest", "training_digest", "candidate")
 COLUMNS = (

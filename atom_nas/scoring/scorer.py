@@ -12,7 +12,8 @@ from atom_nas.scoring.estimator import Array, Estimator, Kind
 from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores, Wanted
 from atom_nas.storage.files import derive_seed
-from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome, Training
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
+from atom_nas.training.schedule import Training
 
 Sample = Sequence[tuple[Any, int]]
 """Candidates as (architecture, seed)."""

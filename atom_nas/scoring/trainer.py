@@ -12,9 +12,11 @@ from atom_nas.data.images import ImageSet, Normalization
 from atom_nas.errors import UserError, explain
 from atom_nas.scoring.space import Space, architecture_json, load_space, no_exit
 from atom_nas.storage.tensors import pack_tensors
+from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
-from atom_nas.training.fit import Examples, Outcome, Training, evaluate, fit
+from atom_nas.training.fit import Outcome, evaluate, fit
 from atom_nas.training.pool import Lost, Pool, num_cores
+from atom_nas.training.schedule import Training
 from atom_nas.training.shared import Shared
 
 WORTH = 20.0

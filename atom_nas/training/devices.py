@@ -5,7 +5,6 @@ import resource
 import sys
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from atom_nas.errors import UserError, unknown
@@ -52,18 +51,6 @@ def is_device_failure(error: BaseException) -> bool:
         return True
     is_unnamed = re.search("(CUDA|MPS).*out of memory|STATUS_ALLOC_FAILED", str(error))
     return isinstance(error, RuntimeError) and is_unnamed is not None
-
-
-def memory_format(net: nn.Module, device: torch.device) -> torch.memory_format:
-    """Return the layout in which `net` is fastest.
-
-    Measured on CPU: channels_last doubles the speed of convolutions, but slows group, instance and
-    layer normalisation down by more than that.
-    """
-    slow = (nn.GroupNorm, nn.InstanceNorm2d, nn.LayerNorm)
-    if device.type == "cpu" and any(isinstance(module, slow) for module in net.modules()):
-        return torch.contiguous_format
-    return torch.channels_last
 
 
 def peak_memory(device: torch.device) -> int:

@@ -8,7 +8,7 @@ import weakref
 
 import torch
 
-from atom_nas.training.fit import Examples
+from atom_nas.training.batches import Examples
 
 
 class Shared:

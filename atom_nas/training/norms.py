@@ -1,0 +1,106 @@
+"""Normalisation of channels_last maps, at the speed of the convolutions around it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+
+@contextmanager
+def channels_last(net: nn.Module) -> Iterator[None]:
+    """Have `net`, channels_last from now on, compute its norms in that layout while this lasts.
+
+    Convolutions and pooling are faster there, on a CPU up to ten times, but torch's own layer and
+    instance norm are slow or return the other layout. What they compute, their parameters and
+    their hooks stay as they are.
+    """
+    net.to(memory_format=torch.channels_last)
+    plain = [(module, type(module)) for module in net.modules() if type(module) in _FASTER]
+    for module, kind in plain:
+        module.__class__ = _FASTER[kind]
+    try:
+        yield
+    finally:
+        for module, kind in plain:
+            module.__class__ = kind
+
+
+class InstanceNorm(torch.autograd.Function):
+    """weight (x - mean) / sqrt(variance + eps) + bias, statistics per image and channel.
+
+    Like GroupNorm with as many groups as channels, then ReLU where it is to `cut`; half precision
+    is normalised in float32. Where torch's group_norm is slow, channels_last, its work is done
+    here: below 32 x 32 pixels (32 against 1380 us for an image at 128 x 16 x 16) and in the
+    gradient (6.1 ms at 128 x 32 x 32, for which two sums over the pixels suffice).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, cut: bool) -> Tensor:
+        """Normalise `x` (B, C, H, W), and set what is below zero to zero where it is to be cut."""
+        num_images, channels, height, width = x.shape
+        if x.device.type == "cpu" and height * width >= 1024:
+            y, mean, rstd = torch.native_group_norm(
+                x, weight, bias, num_images, channels, height * width, channels, eps
+            )
+            mean, rstd = mean[..., None, None], rstd[..., None, None]
+        else:
+            wide = x.to(weight.dtype)
+            mean = wide.mean((2, 3), keepdim=True)
+            wide = wide - mean
+            rstd = wide.square().mean((2, 3), keepdim=True).add_(eps).rsqrt_()
+            rstd.masked_fill_(rstd == 0, torch.nan)  # the variance overflowed: show it
+            y = wide.mul_(rstd * weight[:, None, None]).add_(bias[:, None, None]).to(x.dtype)
+        ctx.save_for_backward(x, y.relu_() if cut else None, weight, mean, rstd)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        """Return the gradients for `x`, `weight` and `bias`."""
+        x, y, weight, mean, rstd = ctx.saved_tensors
+        if y is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, y, 0)
+        gradient = gradient.to(weight.dtype)
+        wide = x.to(weight.dtype)
+        total = gradient.sum((2, 3), keepdim=True)
+        product = gradient * wide
+        along = (product.sum((2, 3), keepdim=True) - mean * total) * rstd
+        scale = rstd * weight[:, None, None]
+        count = x.shape[2] * x.shape[3]
+        slope = -scale * along * rstd / count
+        offset = -scale * total / count - slope * mean
+        to_x = torch.addcmul(offset, wide, slope, out=product).addcmul_(gradient, scale)
+        return to_x.to(x.dtype), along.sum((0, 2, 3)), total.sum((0, 2, 3)), None, None
+
+
+class _LayerNorm(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise over (C, H, W) as over (H, W, C), which is how `x` lies in memory."""
+        if x.ndim != 4 or len(self.normalized_shape) != 3:
+            return super().forward(x)
+        channels, height, width = self.normalized_shape
+        weight, bias = (
+            None if each is None else each.permute(1, 2, 0) for each in (self.weight, self.bias)
+        )
+        shape = [height, width, channels]
+        y = F.layer_norm(x.permute(0, 2, 3, 1), shape, weight, bias, self.eps)
+        return y.permute(0, 3, 1, 2)
+
+
+class _GroupNorm(nn.GroupNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel by itself, where that is what the groups are."""
+        if x.ndim != 4 or self.num_groups != self.num_channels or self.weight is None:
+            return super().forward(x)
+        y: Tensor = InstanceNorm.apply(x, self.weight, self.bias, self.eps, False)
+        return y
+
+
+_FASTER: dict[type[nn.Module], type[nn.Module]] = {
+    nn.LayerNorm: _LayerNorm,
+    nn.GroupNorm: _GroupNorm,
+}

@@ -1,0 +1,44 @@
+"""How long, and at which rates, a candidate is trained."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """SGD with Nesterov momentum on a one-cycle learning rate, images shifted and mirrored."""
+
+    steps: int
+    """Updates of the whole schedule, each on one batch."""
+    flip: bool
+    """Mirror half of the images."""
+    stop: float = 1.0
+    """End after this share of the schedule, the learning rate as it is then."""
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    """The peak of the one-cycle schedule."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this L2 norm."""
+    shift: float = 0.125
+    """Images move by up to this share of their side, zero-padded."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
+            raise ValueError(f"steps, batch_size and learning_rate must be positive: {self}")
+        if not 0 < self.stop <= 1:
+            raise ValueError(f"stop is {self.stop}; it must be above 0 and at most 1")
+
+    def steps_in(self, epochs: float, num_images: int) -> int:
+        """Return how many steps so many passes over `num_images` images are, at least one."""
+        return max(1, round(epochs * -(-num_images // self.batch_size)))
+
+    @property
+    def steps_taken(self) -> int:
+        """The steps up to `stop`."""
+        return max(1, round(self.steps * self.stop))
+
+    def images_shown(self, num_images: int) -> int:
+        """Return how many images the steps show, repeats counted, of a set of `num_images`."""
+        epochs, rest = divmod(self.steps_taken, -(-num_images // self.batch_size))
+        return epochs * num_images + rest * min(self.batch_size, num_images)
