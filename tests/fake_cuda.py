@@ -2,8 +2,9 @@
 
 What a program asks of the GPU is counted: kernels that it would launch, and waits, that is where
 the process could go on only when the GPU has done all its work. A tensor on the wrong device and a
-generator of the wrong device raise, as they would. Values, memory, layouts, waits inside a kernel's
-own code, streams and graphs cannot be seen: whatever is read back from the device is 1.
+generator of the wrong device raise, as they would, and so does a wait while a graph is recorded.
+Values, memory, layouts, waits inside a kernel's own code and the order of streams cannot be seen:
+whatever is read back from the device is 1, and what is replayed does nothing.
 
 It rests on private names of torch. Where one is missing, the module that imports this is skipped.
 """
@@ -11,7 +12,7 @@ It rests on private names of torch. Where one is missing, the module that import
 import pkgutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Self
 from unittest import mock
 
@@ -39,7 +40,8 @@ class FakeGpu(TorchDispatchMode):
 
     `kernels` counts by operation; a view is none. `waits` counts by kind: "read" of a value,
     "to cpu", "from cpu" and "synchronize". `sent` counts the copies from page-locked memory, which
-    nothing waits for.
+    nothing waits for. Kernels that are recorded in a graph are counted in `recorded`, and how often
+    graphs are replayed in `replays`.
     """
 
     def __init__(self) -> None:
@@ -47,17 +49,35 @@ class FakeGpu(TorchDispatchMode):
         self.kernels: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
         self.sent = 0
+        self.recorded: Counter[str] = Counter()
+        self.replays = 0
+        self._is_recording = False
         self._pretence = FakeTensorMode(allow_non_fake_inputs=True)
 
     def forget(self) -> None:
         """Begin to count again."""
         self.kernels.clear()
         self.waits.clear()
-        self.sent = 0
+        self.recorded.clear()
+        self.sent = self.replays = 0
 
     def synchronize(self, device: torch.device | None = None) -> None:
         """Wait, as torch.cuda.synchronize does."""
-        self.waits["synchronize"] += 1
+        self._wait("synchronize")
+
+    @contextmanager
+    def graph(self, graph: "FakeGraph", **_: Any) -> Iterator[None]:
+        """Record what is launched meanwhile, as torch.cuda.graph does."""
+        graph.gpu, self._is_recording = self, True
+        try:
+            yield
+        finally:
+            self._is_recording = False
+
+    def _wait(self, kind: str) -> None:
+        if self._is_recording:
+            raise RuntimeError(f"operation not permitted when stream is capturing ({kind})")
+        self.waits[kind] += 1
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -78,10 +98,10 @@ class FakeGpu(TorchDispatchMode):
             if result is not NotImplemented:
                 return result
         if func is aten._local_scalar_dense.default:
-            self.waits["read"] += 1
+            self._wait("read")
             return torch.ones((), dtype=args[0].dtype, device="cpu").tolist()
         if is_on_gpu and target == "cpu":
-            self.waits["to cpu"] += 1
+            self._wait("to cpu")
             with _disable_current_modes():
                 return torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
         self._count_transfers(tensors, target, is_async=bool(kwargs.get("non_blocking")))
@@ -90,7 +110,8 @@ class FakeGpu(TorchDispatchMode):
         with self._pretence:
             result = func(*args, **kwargs)
         if func.namespace != "prim" and not func.is_view and func is not aten.detach.default:
-            self.kernels[str(func)] += 1
+            counted = self.recorded if self._is_recording else self.kernels
+            counted[str(func)] += 1
         return result
 
     def _count_transfers(self, tensors: Sequence[Tensor], target: str, *, is_async: bool) -> None:
@@ -101,7 +122,27 @@ class FakeGpu(TorchDispatchMode):
             if is_async and getattr(tensor, "is_locked", False):
                 self.sent += 1
             else:
-                self.waits["from cpu"] += 1
+                self._wait("from cpu")
+
+
+class FakeGraph:
+    """A graph that does nothing when it is replayed."""
+
+    gpu: FakeGpu
+
+    def replay(self) -> None:
+        """Count."""
+        self.gpu.replays += 1
+
+
+class FakeStream:
+    """A stream, of which none is the default one."""
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        """Make one."""
+
+    def wait_stream(self, other: "FakeStream") -> None:
+        """Do nothing."""
 
 
 class FakeGenerator(torch.Generator):
@@ -224,6 +265,11 @@ REPLACED: dict[str, Any] = {
     "torch.cuda.is_bf16_supported": lambda including_emulation=True: True,
     "torch.cuda.mem_get_info": lambda device=None: (FREE_BYTES, TOTAL_BYTES),
     "torch.cuda.reset_peak_memory_stats": lambda device=None: None,
+    "torch.cuda.Stream": FakeStream,
+    "torch.cuda.stream": lambda stream: nullcontext(),
+    "torch.cuda.current_stream": FakeStream,
+    "torch.cuda.default_stream": FakeStream,
+    "torch.cuda.CUDAGraph": FakeGraph,
     "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
     "torch.nn.Module._apply": apply_to_module,
     "torch.autograd._engine_run_backward": run_backward,
@@ -254,4 +300,5 @@ def fake_cuda() -> Iterator[FakeGpu]:
         stack.enter_context(GeneratorCheck())
         gpu = FakeGpu()
         stack.enter_context(mock.patch("torch.cuda.synchronize", gpu.synchronize))
+        stack.enter_context(mock.patch("torch.cuda.graph", gpu.graph))
         yield stack.enter_context(gpu)

@@ -82,7 +82,7 @@ def test_running_again_trains_nothing(finished, monkeypatch):
     kept = ["scores.csv", "truth.csv", "candidates.csv", "audit.csv"]
     before = {name: (out / name).read_bytes() for name in kept}
     times = {path: path.stat().st_mtime_ns for path in (out / "weights").iterdir()}
-    for where in ("scoring.trainer.fit", "distillation.condense.distill"):
+    for where in ("scoring.trainer.fit_in_parts", "distillation.condense.distill"):
         monkeypatch.setattr(f"atom_nas.{where}", lambda *_, **__: pytest.fail("trained again"))
     devices = []
     monkeypatch.setattr("atom_nas.cli.keep_freed_memory", devices.append)
@@ -162,7 +162,9 @@ def test_what_changes_no_training_may_change_in_a_folder(finished, change, grown
 def test_another_objective_is_told_to_the_trials_at_no_cost(finished, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     shutil.copytree(finished[0], folder)
-    monkeypatch.setattr("atom_nas.scoring.trainer.fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(
+        "atom_nas.scoring.trainer.fit_in_parts", lambda *_, **__: pytest.fail("trained")
+    )
     main(["search", *finished[1][1:], "--objective", "loss", "--out", str(folder)])
     rows = rows_of(folder / "candidates.csv")
     losses = {

@@ -174,6 +174,41 @@ def test_a_step_of_a_candidate_waits_for_nothing(gpu, monkeypatch, name, setting
     assert gpu.waits == {"read": 3}
 
 
+def launches(gpu, steps, net=None):
+    """Train on two batches of 64 an epoch; return kernels, kernels recorded, and replays."""
+    net = net or ConvNet((3, 16, 16), 10, width=8)
+    gpu.forget()
+    fit(net, make_examples(128), Training(steps=steps, flip=True), seed=0)
+    return gpu.kernels.total(), gpu.recorded.total(), gpu.replays
+
+
+def test_a_candidate_s_step_is_recorded_once_and_replayed(gpu, monkeypatch):
+    monkeypatch.setattr("atom_nas.training.fit.NUM_PARTS", 1)
+    assert launches(gpu, 2)[1:] == (0, 0)
+    short, recorded, replays = launches(gpu, 5)
+    assert replays == 3 and 30 < recorded < 190
+    longer, still, replays = launches(gpu, 25)
+    assert replays == 23 and still == recorded
+    assert 0 < (longer - short) / 20 < 20  # ten epochs' images are moved, and rates are set
+
+
+def test_each_size_of_a_batch_is_recorded_by_itself(gpu):
+    net, images = ConvNet((3, 16, 16), 10, width=8), make_examples(100)
+    gpu.forget()
+    fit(net, images, Training(steps=10, flip=True), seed=0)  # five epochs of 64 and 36 images
+    assert gpu.replays == 2 * 3
+    assert gpu.recorded["aten.convolution.default"] == 2 * 3
+
+
+def test_a_net_that_reads_from_the_device_is_trained_plainly(gpu):
+    class Reader(ConvNet):
+        def forward(self, images):
+            return super().forward(images) * images.mean().item()
+
+    kernels, _, replays = launches(gpu, 8, Reader((3, 16, 16), 10, width=8))
+    assert replays == 0 and kernels > 8 * 50
+
+
 def test_nets_run_in_bfloat16_unless_it_is_emulated(gpu, monkeypatch):
     linear, x = nn.Linear(2, 2).to(CUDA), torch.ones(1, 2, device=CUDA)
     with autocast(CUDA):

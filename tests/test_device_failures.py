@@ -57,8 +57,8 @@ def free(folder, space):
 @pytest.mark.parametrize(
     ("measure", "module", "name"),
     [
-        (scores, trainer, "fit"),
-        (truth, trainer, "fit"),
+        (scores, trainer, "fit_in_parts"),
+        (truth, trainer, "fit_in_parts"),
         (free, free_scores, "SCORES"),
     ],
 )

@@ -134,9 +134,9 @@ def test_auto_takes_workers_where_there_is_enough_to_do(dataset, monkeypatch):
     auto = Trainer(dataset.normalization, CPU, workers="auto")
     assert auto.num_workers == 2
     assert not auto._is_worth(30, seconds=0.1) and auto._is_worth(30, seconds=1)
-    assert Trainer(dataset.normalization, torch.device("cuda"), workers="auto").num_workers == 1
-    with pytest.raises(UserError, match="--workers is 2, and candidates are trained on cuda"):
-        Trainer(dataset.normalization, torch.device("cuda"), workers="2")
+    assert Trainer(dataset.normalization, torch.device("mps"), workers="auto").num_workers == 1
+    with pytest.raises(UserError, match="--workers is 2, and candidates are trained on mps"):
+        Trainer(dataset.normalization, torch.device("mps"), workers="2")
 
 
 def test_workers_that_do_not_start_are_told_at_once(monkeypatch):

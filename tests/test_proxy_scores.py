@@ -57,7 +57,7 @@ def test_a_candidate_is_scored_once_and_found_by_the_next_process(
     path = tmp_path / "scores.csv"
     scores = make_scores(path, space, dataset)
     first = scores.score(proxy, architecture(space), TRAINING, seed=3)
-    monkeypatch.setattr(trainer, "fit", no_training)
+    monkeypatch.setattr(trainer, "fit_in_parts", no_training)
     assert scores.score(proxy, architecture(space), TRAINING, seed=3) == first
     assert (
         make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=3)
@@ -118,7 +118,7 @@ def test_a_failure_is_kept_with_its_reason(
     path = tmp_path / "scores.csv"
     with pytest.raises(CandidateError, match=reason):
         make_scores(path, space, dataset).score(proxy, architecture(space, kind), TRAINING, seed=0)
-    monkeypatch.setattr(trainer, "fit", no_training)
+    monkeypatch.setattr(trainer, "fit_in_parts", no_training)
     with pytest.raises(CandidateError, match=reason):
         make_scores(path, space, dataset).score(proxy, architecture(space, kind), TRAINING, seed=0)
     (row,) = rows_of(path)
@@ -131,7 +131,7 @@ def test_an_interrupt_is_no_failure(tmp_path, space, dataset, proxy, monkeypatch
         raise KeyboardInterrupt
 
     path = tmp_path / "scores.csv"
-    monkeypatch.setattr(trainer, "fit", interrupt)
+    monkeypatch.setattr(trainer, "fit_in_parts", interrupt)
     with pytest.raises(KeyboardInterrupt):
         make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
     assert not path.exists()

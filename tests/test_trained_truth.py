@@ -35,11 +35,11 @@ def test_both_splits_are_measured_and_the_training_split_alone_is_trained_on(
     tmp_path, space, dataset, monkeypatch
 ):
     seen = []
-    plain = trainer.fit
+    plain = trainer.fit_in_parts
     monkeypatch.setattr(
         trainer,
-        "fit",
-        lambda net, train, *a, **k: (seen.append(train), plain(net, train, *a, **k)),
+        "fit_in_parts",
+        lambda net, train, *a, **k: (seen.append(train), plain(net, train, *a, **k))[1],
     )
     measured = make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5)
     torch.testing.assert_close(seen[0].images, dataset.normalization(dataset.train.pixels))
@@ -67,7 +67,7 @@ def test_the_truth_is_measured_once_and_found_by_the_next_process(
 ):
     known = make_truth(tmp_path, space, dataset)
     first = known.measure(architecture(space), seed=5)
-    monkeypatch.setattr(trainer, "fit", no_training)
+    monkeypatch.setattr(trainer, "fit_in_parts", no_training)
     again = make_truth(tmp_path, space, dataset)
     assert known.measure(architecture(space), seed=5) == first
     assert again.measure(architecture(space), seed=5) == first
@@ -121,7 +121,7 @@ def test_a_truth_that_fails_is_nan_with_its_reason(
     measured = make_truth(tmp_path, space, dataset).measure(architecture(space, kind), seed=0)
     assert math.isnan(measured.validation[0]) and math.isnan(measured.test[0])
     assert measured.seconds > 0
-    monkeypatch.setattr(trainer, "fit", no_training)
+    monkeypatch.setattr(trainer, "fit_in_parts", no_training)
     again = make_truth(tmp_path, space, dataset)
     assert math.isnan(again.measure(architecture(space, kind), seed=0).validation[0])
     assert reason in again.failure(architecture(space, kind), seed=0)

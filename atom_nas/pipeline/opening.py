@@ -44,7 +44,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
-    shrunk = space.shrunk(parse_settings("--shrink", options.shrink))
+    shrink = parse_settings("--shrink", options.shrink)
+    shrunk = space.shrunk(shrink)
     table = None
     if options.truth != "training":
         table = TruthTable.open(options.truth, space, dataset.name)
@@ -60,7 +61,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "sampler": options.sampler,
         "max_params": options.max_params,
         "max_macs": options.max_macs,
-        "shrink": shrunk.settings,
+        "shrink": shrink,
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": None if is_full_open else full.steps,
     }

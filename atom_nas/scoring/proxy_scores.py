@@ -99,8 +99,8 @@ class ProxyScores:
     def _digest(self, training: Training) -> str:
         """Return 16 hexadecimal digits of what an outcome depends on beside proxy and candidate."""
         data, space = self._dataset, self._space
-        parts = [training, space.digest, space.settings, data.validation.digest, data.normalization]
-        return digest(parts)[:16]
+        built = [space.digest, space.settings, space.image_shape]
+        return digest([training, *built, data.validation.digest, data.normalization])[:16]
 
     def _key(self, proxy: Proxy, architecture: Any, training: Training) -> tuple[str, ...]:
         return proxy.images.digest[:16], self._digest(training), candidate_name(architecture)

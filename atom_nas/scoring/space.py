@@ -24,6 +24,7 @@ from atom_nas.training.cost import Cost, measure_cost
 NEEDS = ("Architecture", "sample", "build")
 MAX_IDLE_DRAWS = 1_000
 MAX_NAME = 100
+IMAGE_SIZE = "image_size"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +43,22 @@ class Space:
     def shrunk(self, settings: dict[str, int]) -> Self:
         """Return the space of the same architectures, built with other `settings`.
 
-        Raises UserError where `build` has no such keyword.
+        `image_size`, which every space has, is the height and width of the images. Raises UserError
+        where it is more than they have now, or `build` has no such keyword.
         """
         parameters = inspect.signature(self.module.build).parameters.values()
         allowed = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
         for name in settings:
-            if name not in allowed:
-                raise unknown(f"setting of the space {self.name}", name, allowed)
-        return replace(self, settings=settings)
+            if name not in (*allowed, IMAGE_SIZE):
+                raise unknown(f"setting of the space {self.name}", name, [*allowed, IMAGE_SIZE])
+        shape, least = self.image_shape, min(self.image_shape[1:])
+        if IMAGE_SIZE in settings:
+            settings = dict(settings)
+            size = settings.pop(IMAGE_SIZE)
+            if not 0 < size <= least:
+                raise UserError(f"{IMAGE_SIZE} is {size}; images can have from 1 to {least} here.")
+            shape = (shape[0], size, size)
+        return replace(self, settings=settings, image_shape=shape)
 
     @property
     def source(self) -> Path:

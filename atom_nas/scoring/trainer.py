@@ -1,10 +1,10 @@
 """Candidates trained and measured, here or in worker processes: the one way for all who ask."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,16 +14,19 @@ from atom_nas.scoring.space import Space, architecture_json, load_space, no_exit
 from atom_nas.storage.tensors import pack_tensors
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
-from atom_nas.training.fit import Outcome, evaluate, fit
+from atom_nas.training.fit import Outcome, evaluate, fit_in_parts
 from atom_nas.training.pool import Lost, Pool, num_cores
 from atom_nas.training.schedule import Training
-from atom_nas.training.shared import Shared
+from atom_nas.training.shared import Shared, Store
+from atom_nas.training.turns import finish, in_turn
 
 WORTH = 20.0
 """Seconds of work left for which `auto` starts workers: each takes 4 s of a core to start."""
 
-NUM_KEPT = 8
-"""Sets of images that stay normalised: the splits, and some proxies."""
+STREAMS = 4
+"""Trainings under way on a GPU where it is left open (not measured yet)."""
+
+Kind = TypeVar("Kind", Examples, Shared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,43 +73,45 @@ class _Order:
 
 
 class Trainer:
-    """Does the trainings that are wanted, in this process or in several, all to the same end.
+    """Does the trainings that are wanted, one by one or several at once, all to the same end.
 
-    Where it may use several, each has one thread, and so has a training in this one: what comes out
-    depends neither on their number nor on who does it. A candidate fails for itself alone.
+    On a CPU several are done in processes of one thread each (and so is one in this process, where
+    there may be several), on a GPU in turn. What comes out depends neither on their number nor on
+    who does it. A candidate fails for itself alone.
     """
 
     def __init__(
         self, normalization: Normalization, device: torch.device, *, workers: str = "1"
     ) -> None:
-        """Train on `device` in so many `workers`: a number, or auto for as many as have a core.
+        """Train so many at once on `device`: a number, or auto.
 
-        Raises UserError for more than one where the device is no CPU.
+        Auto is as many as have a core on a CPU, and `STREAMS` on a GPU. Raises UserError for more
+        than one on any other device.
         """
-        is_cpu, self._is_auto = device.type == "cpu", workers == "auto"
-        if self._is_auto:
-            workers = str(num_cores() if is_cpu else 1)
-        if int(workers) > 1 and not is_cpu:
+        most = {"cpu": num_cores(), "cuda": STREAMS}.get(device.type, 1)
+        self._is_auto = workers == "auto"
+        self.num_workers = most if self._is_auto else int(workers)
+        if self.num_workers > 1 and device.type not in ("cpu", "cuda"):
             raise UserError(
-                f"--workers is {workers}, and candidates are trained on {device}: several "
-                "processes are for a CPU; give auto or 1."
+                f"--workers is {workers}, and candidates are trained on {device}, one after the "
+                "other; give auto or 1."
             )
-        self._normalization, self._device = normalization, device
-        self.num_workers = int(workers)
+        self._device, self._store = device, Store(normalization, device)
         self._pool = Pool(_carry_out, self.num_workers)
-        self._kept: dict[str, Examples | Shared] = {}
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Trained]]:
         """Yield (position, what it came to) for each of `jobs`, as they end."""
+        if self._device.type != "cpu":
+            yield from in_turn(
+                [self._training(job) for job in jobs], self.num_workers, self._device
+            )
+            return
         done, seconds = 0, 0.0
         while done < len(jobs) and not self._is_worth(len(jobs) - done, seconds):
             start = time.perf_counter()
             yield done, self._train_here(jobs[done])
             done, seconds = done + 1, time.perf_counter() - start
-        rest = jobs[done:]
-        sets = {each.digest: each for job in rest for each in _sets(job)}
-        shared = {digest: self._shared(each) for digest, each in sets.items()}
-        orders = [(_order(job), [shared[each.digest] for each in _sets(job)]) for job in rest]
+        orders = [(_order(job), self._sets(job, self._store.shared)) for job in jobs[done:]]
         for position, found in self._pool.run(orders):
             is_lost = isinstance(found, Lost)
             yield done + position, Trained(failure=found.reason) if is_lost else found
@@ -122,42 +127,28 @@ class Trainer:
         return not self._is_auto or self._pool.is_running or num_jobs * seconds > WORTH
 
     def _train_here(self, job: Job) -> Trained:
-        sets = map(self._examples, _sets(job))
         num_threads = torch.get_num_threads()
         try:
             if self.num_workers > 1:
                 torch.set_num_threads(1)
-            return _train(
-                job.space,
-                job.architecture,
-                *sets,
-                seed=job.seed,
-                training=job.training,
-                keeps_weights=job.keeps_weights,
-            )
+            return finish(self._training(job))
         finally:
             torch.set_num_threads(num_threads)
 
-    def _examples(self, images: ImageSet) -> Examples:
-        """Return `images` as nets take them; the sets used last are kept."""
-        found = self._kept.pop(images.digest, None)
-        if found is None:
-            found = Examples.of(images, self._normalization, self._device)
-        self._keep(images, found)
-        return found.examples if isinstance(found, Shared) else found
+    def _training(self, job: Job) -> Generator[None, None, Trained]:
+        return _train(
+            job.space,
+            job.architecture,
+            *self._sets(job, self._store.examples),
+            seed=job.seed,
+            training=job.training,
+            keeps_weights=job.keeps_weights,
+        )
 
-    def _shared(self, images: ImageSet) -> Shared:
-        """Return the same for other processes."""
-        examples = self._examples(images)
-        found = self._kept[images.digest]
-        if not isinstance(found, Shared):
-            self._keep(images, found := Shared(examples))
-        return found
-
-    def _keep(self, images: ImageSet, found: Examples | Shared) -> None:
-        self._kept[images.digest] = found
-        if len(self._kept) > NUM_KEPT:
-            del self._kept[next(iter(self._kept))]
+    def _sets(self, job: Job, take: Callable[[ImageSet, tuple[int, int]], Kind]) -> list[Kind]:
+        """Return what the job trains on and is measured on, in the size that its nets take."""
+        height, width = job.space.image_shape[1:]
+        return [take(images, (height, width)) for images in (job.train, *job.held_out)]
 
 
 def _train(
@@ -168,7 +159,7 @@ def _train(
     seed: int,
     training: Training,
     keeps_weights: bool,
-) -> Trained:
+) -> Generator[None, None, Trained]:
     """Build, train and measure one candidate; whatever its own code leads to is its failure.
 
     What the device fails at is not: it is raised.
@@ -177,7 +168,7 @@ def _train(
     try:
         net = space.build(architecture, seed=seed)
         with no_exit():
-            curve = fit(net, train, training, seed=seed)
+            curve = yield from fit_in_parts(net, train, training, seed=seed)
             seconds = time.perf_counter() - start
             measured = [evaluate(net, examples) for examples in held_out]
         weights = pack_tensors(net.state_dict()) if keeps_weights else b""
@@ -193,13 +184,15 @@ def _carry_out(order: _Order, *sets: Examples) -> Trained:
     """Do in a worker what `order` says."""
     space = _load_space(order.source, order.image_shape, order.num_classes)
     space = replace(space, settings=order.settings)
-    return _train(
-        space,
-        space.restore(order.architecture),
-        *sets,
-        seed=order.seed,
-        training=order.training,
-        keeps_weights=order.keeps_weights,
+    return finish(
+        _train(
+            space,
+            space.restore(order.architecture),
+            *sets,
+            seed=order.seed,
+            training=order.training,
+            keeps_weights=order.keeps_weights,
+        )
     )
 
 
@@ -218,7 +211,3 @@ def _order(job: Job) -> _Order:
         training=job.training,
         keeps_weights=job.keeps_weights,
     )
-
-
-def _sets(job: Job) -> tuple[ImageSet, ...]:
-    return job.train, *job.held_out

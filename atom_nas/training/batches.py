@@ -23,9 +23,20 @@ class Examples:
     labels: Tensor
 
     @classmethod
-    def of(cls, images: ImageSet, normalization: Normalization, device: torch.device) -> Self:
-        """Return `images`, moved to `device` as they are and normalised there."""
+    def of(
+        cls,
+        images: ImageSet,
+        normalization: Normalization,
+        device: torch.device,
+        size: tuple[int, int] | None = None,
+    ) -> Self:
+        """Return `images`, moved to `device` as they are and normalised there.
+
+        Where another `size` (H, W) is given, a pixel is the mean of those that it covers.
+        """
         pixels = normalization(images.pixels.to(device))
+        if size and size != pixels.shape[2:]:
+            pixels = F.adaptive_avg_pool2d(pixels, size)
         return cls(images=pixels, labels=images.labels.to(device))
 
 

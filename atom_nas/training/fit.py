@@ -15,6 +15,7 @@ from atom_nas.training.devices import autocast
 from atom_nas.training.norms import channels_last
 from atom_nas.training.schedule import Training
 from atom_nas.training.step import Step, record_graph
+from atom_nas.training.turns import finish
 
 EVALUATION_BATCH = 250
 
@@ -49,13 +50,7 @@ def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) ->
     The order, the augmentation and what the net itself draws (dropout) depend on `seed` alone; the
     global generators are left as they were. Raises DivergenceError when a loss is not finite.
     """
-    parts = fit_in_parts(net, examples, training, seed=seed)
-    while True:
-        try:
-            next(parts)
-        except StopIteration as end:
-            curve: tuple[float, ...] = end.value
-            return curve
+    return finish(fit_in_parts(net, examples, training, seed=seed))
 
 
 def fit_in_parts(

@@ -8,7 +8,38 @@ import weakref
 
 import torch
 
+from atom_nas.data.images import ImageSet, Normalization
 from atom_nas.training.batches import Examples
+
+NUM_KEPT = 8
+"""Sets of images that stay normalised: the splits, and some proxies."""
+
+
+class Store:
+    """Sets of images as nets take them; those used last are kept."""
+
+    def __init__(self, normalization: Normalization, device: torch.device) -> None:
+        """Normalise sets on `device`."""
+        self._normalization, self._device = normalization, device
+        self._kept: dict[tuple[str, tuple[int, int]], Examples | Shared] = {}
+
+    def examples(self, images: ImageSet, size: tuple[int, int]) -> Examples:
+        """Return `images` in the `size` (H, W)."""
+        found = self._kept.pop(key := (images.digest, size), None)
+        if found is None:
+            found = Examples.of(images, self._normalization, self._device, size)
+        self._kept[key] = found
+        if len(self._kept) > NUM_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return found.examples if isinstance(found, Shared) else found
+
+    def shared(self, images: ImageSet, size: tuple[int, int]) -> "Shared":
+        """Return the same for other processes."""
+        examples = self.examples(images, size)
+        found = self._kept[key := (images.digest, size)]
+        if not isinstance(found, Shared):
+            self._kept[key] = found = Shared(examples)
+        return found
 
 
 class Shared:

@@ -81,9 +81,9 @@ class Step:
 
 def record_graph(launch: Callable[[], None]) -> Callable[[], None]:
     """Record what `launch` does on the current stream as a CUDA graph; nothing is computed yet."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(
-        graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"
-    ):
+    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+    if stream == torch.cuda.default_stream():  # it cannot be recorded: another one is taken
+        stream = torch.cuda.Stream()
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         launch()
     return graph.replay

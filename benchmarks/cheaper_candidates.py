@@ -1,0 +1,159 @@
+"""How well do cheaper trainings on a proxy rank, and what does each cost?
+
+    python benchmarks/cheaper_candidates.py --space nas_bench_201 --truth nas_bench_201 \
+        --variants steps=240,cells_per_stage=1 steps=120,cells_per_stage=1,image_size=16
+
+A variant is the steps of a training and settings of the space, as --shrink takes them. Each is
+trained on some draws of one kind of images; its rows lie in <out>/scores.csv, where the same
+command goes on, and <out>/results.md compares all variants given, in pairs on the same candidates.
+"""
+
+import sys
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import optuna
+import torch
+
+from atom_nas.audit.comparison import compare
+from atom_nas.audit.ranking import Estimate, spearman
+from atom_nas.audit.sampling import audited_sample
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.distillation.proxy import Proxy
+from atom_nas.distillation.recipes import paper
+from atom_nas.errors import UserError
+from atom_nas.options import CACHE
+from atom_nas.parsing import parse_options, parse_settings
+from atom_nas.scoring.estimator import Estimator
+from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.scorer import Scorer
+from atom_nas.scoring.space import load_space
+from atom_nas.scoring.trainer import Trainer
+from atom_nas.storage.files import write_atomically
+from atom_nas.training.cost import Cost
+from atom_nas.training.memory import keep_freed_memory
+from atom_nas.training.schedule import Training
+
+CPU = torch.device("cpu")
+MEASURES = ("accuracy_times_likelihood", "accuracy", "final_training_loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured."""
+
+    variants: tuple[str, ...] = ("steps=240",)
+    """The first is what the others are compared with."""
+    space: str = "convnet"
+    truth: str = "nas_bench_201"
+    """A table by name, or a CSV."""
+    max_macs: int | None = None
+    dataset: str = "cifar10"
+    proxy: str = "random_ipc50"
+    draws: int = 2
+    n: int = 30
+    """Candidates, drawn as an audit of seed 0 does."""
+    workers: str = "auto"
+    data_dir: Path = CACHE
+    out: Path = Path("cheaper")
+
+
+def main(settings: Settings) -> None:
+    keep_freed_memory(CPU)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    dataset = open_dataset(settings.dataset, settings.data_dir, seed=0)
+    space = load_space(settings.space, dataset.image_shape, dataset.num_classes)
+    table = TruthTable.open(settings.truth, space, dataset.name)
+    trainer = Trainer(dataset.normalization, CPU, workers=settings.workers)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    method, images_per_class = parse_name(settings.proxy)
+
+    def is_allowed(cost: Cost) -> bool:
+        return settings.max_macs is None or cost.macs <= settings.max_macs
+
+    def make(_name: str, number: int) -> Proxy:
+        recipe = paper(dataset, images_per_class) if is_distilled(method) else None
+        job = Condensation(
+            dataset=dataset,
+            method=method,
+            images_per_class=images_per_class,
+            seed=number,
+            recipe=recipe,
+        )
+        return condense(job, job.folder(settings.out / "proxies"), CPU)
+
+    drawn = audited_sample(space, [], is_allowed=is_allowed, seed=0)
+    sample = list(islice(drawn, settings.n))
+    measured = table.measure_all(sample)
+    truth = np.array([np.mean(each.test or each.validation) for each in measured])
+    found = {}
+    for variant in settings.variants:
+        shrink = parse_settings("--variants", variant)
+        steps = shrink.pop("steps")
+        scorer = Scorer(
+            table=ProxyScores(
+                settings.out / "scores.csv",
+                space=space.shrunk(shrink),
+                dataset=dataset,
+                trainer=trainer,
+            ),
+            condense=make,
+            num_seeds=settings.draws,
+            training=Training(steps=steps, flip=dataset.flip),
+            measure=MEASURES[0],
+        )
+        found[variant] = scorer.estimate(settings.proxy, sample)
+        text = to_markdown(settings, found, truth)
+        write_atomically(settings.out / "results.md", text)
+        print(text.splitlines()[-1], flush=True)
+    trainer.close()
+
+
+def to_markdown(settings: Settings, found: dict[str, Estimator], truth: np.ndarray) -> str:
+    """Return the table."""
+    base = next(iter(found.values()))
+    lines = [
+        "# Which cheaper training ranks best?",
+        "",
+        f"{settings.space}, {settings.dataset}, truth {Path(settings.truth).name}, "
+        f"{settings.proxy}, {settings.draws} draws, n = {len(truth)}. Spearman with the truth [95% "
+        "interval]; the difference to the first line is paired. Cost is counted in multiply-adds; "
+        "seconds are of one core, whatever else ran.",
+        "",
+        "| variant | seconds a candidate | cost, to the first | accuracy times likelihood | minus "
+        "the first | of one draw | accuracy | last training loss |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, each in found.items():
+        assert each.repeats is not None
+        gap = compare(each.scores, base.scores, truth, seed=0).difference
+        one = np.mean([spearman(draw, truth).value for draw in each.repeats])
+        others = [shown(spearman(each.variants[key], truth)) for key in MEASURES[1:]]
+        cells = [
+            name,
+            f"{each.seconds_per_candidate:.1f}",
+            f"{each.macs_per_candidate / base.macs_per_candidate:.2f}",
+            shown(spearman(each.scores, truth)),
+            "" if each is base else f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]",
+            f"{one:.2f}",
+            *others,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(estimate: Estimate) -> str:
+    """Return it with its interval."""
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+if __name__ == "__main__":
+    try:
+        usage = "python benchmarks/cheaper_candidates.py"
+        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
+    except UserError as error:
+        sys.exit(f"error: {error}")
