@@ -66,7 +66,7 @@ class Options(DistillOptions):
     max_params: int | None = None
     """No candidate has more parameters."""
     max_macs: int | None = None
-    """No candidate has more multiply-adds an image."""
+    """No candidate has more multiply-adds an image; default none, but 1000000 for digits."""
     proxy_steps: int | None = None
     """Steps (batches of 64) of a candidate on a proxy; default 240, more where none learns."""
     proxy_epochs: int | None = None
@@ -99,9 +99,8 @@ class Options(DistillOptions):
     top_k: int = 3
     """How many of the best are trained on the full data and exported."""
     workers: str = "auto"
-    """Processes that train candidates on a CPU, each with one thread: a number, or auto for one a
-    core where there is enough to do; 1 trains in the command's own process, with all its threads.
-    """
+    """Candidates trained at once, on a CPU in processes of one thread each: a number, or auto for
+    one a core where there is enough to do, 4 on a GPU; 1 trains in the command's own process."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

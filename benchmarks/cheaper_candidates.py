@@ -6,15 +6,19 @@
 A variant is the steps of a training and settings of the space, as --shrink takes them. Each is
 trained on some draws of one kind of images; its rows lie in <out>/scores.csv, where the same
 command goes on, and <out>/results.md compares all variants given, in pairs on the same candidates.
+Of NAS-Bench-201 they are the cells of ranking_protocols.py, whose rows of 240 steps come first.
 """
 
+import csv
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import optuna
+import ranking_protocols
 import torch
 
 from atom_nas.audit.comparison import compare
@@ -28,17 +32,21 @@ from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError
 from atom_nas.options import CACHE
 from atom_nas.parsing import parse_options, parse_settings
+from atom_nas.scoring import objective
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
-from atom_nas.scoring.space import load_space
+from atom_nas.scoring.space import candidate_name, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.storage.files import write_atomically
 from atom_nas.training.cost import Cost
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 from atom_nas.training.memory import keep_freed_memory
 from atom_nas.training.schedule import Training
 
 CPU = torch.device("cpu")
+PROTOCOLS = Path(__file__).parent / "results" / "nas_bench_201-protocols"
+COMMITTED = "steps=240,cells_per_stage=1 (ranking_protocols.py, other hardware)"
 MEASURES = ("accuracy_times_likelihood", "accuracy", "final_training_loss")
 
 
@@ -88,9 +96,14 @@ def main(settings: Settings) -> None:
 
     drawn = audited_sample(space, [], is_allowed=is_allowed, seed=0)
     sample = list(islice(drawn, settings.n))
+    if settings.space == "nas_bench_201":
+        sample = ranking_protocols.sample(space, settings.n)
     measured = table.measure_all(sample)
     truth = np.array([np.mean(each.test or each.validation) for each in measured])
     found = {}
+    if settings.space == "nas_bench_201":
+        costs = [space.shrunk({"cells_per_stage": 1}).cost(cell).macs for cell, _ in sample]
+        found[COMMITTED] = committed([candidate_name(cell) for cell, _ in sample], costs)
     for variant in settings.variants:
         shrink = parse_settings("--variants", variant)
         steps = shrink.pop("steps")
@@ -111,6 +124,34 @@ def main(settings: Settings) -> None:
         write_atomically(settings.out / "results.md", text)
         print(text.splitlines()[-1], flush=True)
     trainer.close()
+
+
+def committed(names: Sequence[str], costs: Sequence[int]) -> Estimator:
+    """Return what ranking_protocols.py measured of the cells `names`: 240 steps, one draw."""
+    with open(PROTOCOLS / "random.csv", newline="", encoding="utf-8") as file:
+        rows = {row["candidate"]: row for row in csv.DictReader(file)}
+    measured = [
+        Outcome(
+            accuracy=float(rows[name]["accuracy"]),
+            loss=float(rows[name]["loss"]),
+            curve=tuple(map(float, rows[name]["curve"].split())),
+        )
+        for name in names
+    ]
+    scores = {
+        key: np.array([objective.MEASURES[key](each) for each in measured]) for key in MEASURES
+    }
+    shown = FORWARD_BACKWARD * Training(steps=240, flip=True).images_shown(500) + FORWARD * 5000
+    return Estimator(
+        name=COMMITTED,
+        kind="random",
+        scores=scores[MEASURES[0]],
+        repeats=scores[MEASURES[0]][None],
+        measure=MEASURES[0],
+        variants=scores,
+        macs_per_candidate=float(np.mean(costs)) * shown,
+        seconds_per_candidate=float(np.mean([float(rows[name]["seconds"]) for name in names])),
+    )
 
 
 def to_markdown(settings: Settings, found: dict[str, Estimator], truth: np.ndarray) -> str:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from ranking_protocols import PARTS, VARIANTS, sample
 
-from atom_nas.audit.combination import Array
 from atom_nas.audit.comparison import compare
 from atom_nas.audit.ranking import MIN_CANDIDATES, rank_correlation, reliability, spearman
 from atom_nas.audit.truth_table import TruthTable
-from atom_nas.scoring.scorer import MEASURES
+from atom_nas.scoring.estimator import Array
+from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.space import candidate_name, load_space
 from atom_nas.storage.files import write_atomically
-from atom_nas.training.fit import Score
+from atom_nas.training.fit import Outcome
 
 RESULTS = Path(__file__).parent / "results"
 Rows = dict[str, list[dict[str, str]]]
@@ -59,8 +59,8 @@ def scores(rows: Rows, names: Sequence[str], column: str) -> Array:
         if column not in MEASURES:
             return float(row[column])
         curve = tuple(map(float, row["curve"].split()))
-        score = Score(accuracy=float(row["accuracy"]), loss=float(row["loss"]), curve=curve)
-        return MEASURES[column](score)
+        outcome = Outcome(accuracy=float(row["accuracy"]), loss=float(row["loss"]), curve=curve)
+        return MEASURES[column](outcome)
 
     return np.array([[value(row) for row in rows[name]] for name in names]).T
 
@@ -134,7 +134,7 @@ def main(folder: Path = RESULTS / "nas_bench_201-protocols") -> None:
     space = load_space("nas_bench_201", (3, 32, 32), 10)
     table = TruthTable.open("nas_bench_201", space, "cifar10")
     truth = {
-        candidate_name(cell): float(np.mean(table.measure(cell, seed=0).accuracies))
+        candidate_name(cell): float(np.mean(table.measure(cell, seed=0).validation))
         for cell, _ in sample(space, 100)
     }
     long = {name: rows for name, rows in found.items() if len(rows) >= MIN_CANDIDATES}

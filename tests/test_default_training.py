@@ -1,4 +1,4 @@
-"""The default length of a training: every space learns from 1, 10 and 50 images a class."""
+"""What is left open: every space learns from 1, 10 and 50 images a class; no first run is long."""
 
 from itertools import islice
 
@@ -9,8 +9,10 @@ from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
 from atom_nas.defaults import proxy_training
 from atom_nas.options import Options
+from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.scoring.chance import is_at_chance
 from atom_nas.scoring.space import load_space, uniform_architectures
+from atom_nas.storage.files import read_json
 from atom_nas.training.batches import Examples
 from atom_nas.training.fit import evaluate, fit
 
@@ -37,3 +39,15 @@ def test_the_cheapest_of_ten_nets_is_above_chance(name, images_per_class, digits
     accuracy = evaluate(net, held_out).accuracy
     assert training.steps == 240
     assert not is_at_chance(accuracy, digits.validation.labels)
+
+
+@pytest.mark.parametrize("given", [None, 5])
+def test_a_first_run_leaves_out_the_costliest_nets_and_says_so(tmp_path, capsys, given):
+    options = Options(out=tmp_path / "run", device="cpu", max_macs=given)
+    with open_pipeline(options) as pipeline:
+        assert pipeline.dataset.name == "digits"
+        sample = list(islice(pipeline._audited(), 3)) if not given else []
+    said = capsys.readouterr().out
+    assert all(pipeline.space.cost(each).macs <= 1_000_000 for each, _ in sample)
+    assert ("at most 1,000,000 multiply-adds on digits; --max-macs" in said) == (not given)
+    assert read_json(tmp_path / "run" / "settings.json")["max_macs"] == (given or 1_000_000)

@@ -1,5 +1,6 @@
 """Scores on the proxy: each candidate trained once, found again by all that a score depends on."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,12 @@ from made_toy import (
     make_space,
     no_training,
 )
+from safetensors.torch import load
 from tiny_run import rows_of
 
 from atom_nas.scoring import trainer
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
-from atom_nas.scoring.trainer import Trained, Trainer
+from atom_nas.scoring.trainer import Job, Trained, Trainer
 from atom_nas.training.fit import Outcome
 
 
@@ -67,7 +69,8 @@ def test_a_candidate_is_scored_once_and_found_by_the_next_process(
 
 
 @pytest.mark.parametrize(
-    "change", ["images of the proxy", "training", "validation split", "settings of the space"]
+    "change",
+    ["images of the proxy", "training", "validation split", "settings of the space", "image size"],
 )
 def test_what_a_score_depends_on_has_scores_of_its_own(
     tmp_path, space, dataset, proxy, monkeypatch, change
@@ -84,6 +87,8 @@ def test_what_a_score_depends_on_has_scores_of_its_own(
             dataset = replace(dataset, validation=make_dataset().test)
         case "settings of the space":
             space = replace(space, settings={"wide": 1})
+        case "image size":
+            space = space.shrunk({"image_size": 2})
     seen = []
     outcome = Outcome(accuracy=0.25, loss=0.25, seconds=0.25, curve=(1.0,))
     monkeypatch.setattr(
@@ -92,6 +97,26 @@ def test_what_a_score_depends_on_has_scores_of_its_own(
     scores = make_scores(path, space, dataset)
     assert scores.score(proxy, architecture(space), training, seed=0).accuracy == 0.25
     assert len(seen) == 1 and len(rows_of(path)) == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_nets_for_smaller_images_are_trained_and_measured_on_them(
+    tmp_path, space, dataset, proxy, workers
+):
+    small = space.shrunk({"image_size": 2})
+    with closing(Trainer(dataset.normalization, CPU, workers=workers)) as own:
+        job = Job(
+            space=small,
+            architecture=architecture(space),
+            seed=0,
+            training=TRAINING,
+            train=proxy.images,
+            held_out=(dataset.validation,),
+            keeps_weights=True,
+        )
+        (trained,) = (each for _, each in own.run([job]))
+    assert trained.outcomes[0].accuracy > 0.9
+    assert load(trained.weights)["1.weight"].shape == (2 * 2,)  # a pixel each: four of sixteen
 
 
 def test_the_user_s_method_of_a_built_in_s_name_has_scores_of_its_own(

@@ -84,6 +84,19 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_global_generator(five):
     assert not torch.equal(first, weights(five.build(architecture, seed=6)))
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_every_space_can_have_smaller_images(five, size):
+    small = five.shrunk({"image_size": size})
+    assert small.image_shape == (five.image_shape[0], size, size)
+    assert small.settings == {}
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_images_are_not_made_larger(five, size):
+    with pytest.raises(UserError, match=f"image_size is {size}; images can have from 1 to 4 here"):
+        five.shrunk({"image_size": size})
+
+
 def test_uniform_draws_are_distinct_and_end_with_the_space(five):
     names = [candidate_name(architecture) for architecture in drawn_from(five)]
     assert len(names) == len(set(names)) == 5

@@ -32,7 +32,7 @@ COLUMNS = (
     *("seconds", "weights_digest", "failure"),
 )
 
-FALLING = 0.1
+FALLING = 0.2
 """A loss that falls by less than this share when the training is doubled has stopped falling."""
 
 MAX_DOUBLED = 2_000
@@ -220,7 +220,7 @@ class TrainedTruth:
     def lengthen(self, first_few: Callable[[], Sample]) -> None:
         """Double the training until the validation loss of the first few stops falling.
 
-        It has stopped where twice the steps lower its mean by less than a tenth; no training is
+        It has stopped where twice the steps lower its mean by less than a fifth; no training is
         doubled beyond 2,000 steps. Rows of every length are kept.
         """
         shorter = self.training
@@ -236,7 +236,8 @@ class TrainedTruth:
             shorter = self.training
 
     def _losses(self, sample: Sample) -> list[float]:
-        for _ in self.fill(sample):
+        what = f"full data, {self.training.steps} steps"
+        for _ in tqdm(self.fill(sample), desc=what, unit="training", total=len(sample)):
             pass
         return [self.validation_loss(architecture, seed=seed) for architecture, seed in sample]
 

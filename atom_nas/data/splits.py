@@ -30,6 +30,9 @@ class Source:
     """Whether a mirrored image keeps its class (false for digits)."""
     whiten: bool = False
     """Whether it is distilled in ZCA-whitened space, as the papers do with CIFAR."""
+    max_macs: int | None = None
+    """Multiply-adds an image that no candidate exceeds, unless a run says otherwise: for a set that
+    is for a first look."""
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
@@ -74,6 +77,7 @@ class Dataset:
     test: ImageSet
     flip: bool
     whiten: bool = False
+    max_macs: int | None = None
 
     @cached_property
     def normalization(self) -> Normalization:
@@ -111,6 +115,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         test=test,
         flip=source.flip,
         whiten=source.whiten,
+        max_macs=source.max_macs,
     )
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from atom_nas.data.augmentation import Augmentation, augment_batch
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Dataset
+from atom_nas.data.transfer import move
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.paper_nets import Builder
 from atom_nas.storage.files import derive_seed
@@ -58,7 +59,7 @@ def fit(net: nn.Module, examples: Examples, protocol: Protocol, *, seed: int) ->
     for epoch in range(protocol.epochs):
         for group in optimizer.param_groups:
             group["lr"] = protocol.learning_rate_in(epoch)
-        order = torch.randperm(len(examples.labels), generator=generator).to(device)
+        (order,) = move([torch.randperm(len(examples.labels), generator=generator)], device)
         for batch in order.split(protocol.batch_size):
             images = augment_batch(protocol.augmentation, examples.images[batch], generator)
             with autocast(device):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from tqdm import tqdm
+
 from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
@@ -60,7 +62,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "space_digest": space.digest,
         "sampler": options.sampler,
         "max_params": options.max_params,
-        "max_macs": options.max_macs,
+        "max_macs": options.max_macs or dataset.max_macs,
         "shrink": shrink,
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": None if is_full_open else full.steps,
@@ -71,6 +73,11 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     with open_run(options.folder, settings) as folder, closing(trainer):
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", options)
+        if dataset.max_macs and not options.max_macs:
+            tqdm.write(
+                f"candidates have at most {dataset.max_macs:,} multiply-adds on {dataset.name}; "
+                "--max-macs says otherwise."
+            )
         yield Pipeline(
             options=options,
             folder=folder,

@@ -157,7 +157,8 @@ class Pipeline:
 
     @property
     def _limits(self) -> Limits:
-        return Limits(num_params=self.options.max_params, macs=self.options.max_macs)
+        macs = self.options.max_macs or self.dataset.max_macs
+        return Limits(num_params=self.options.max_params, macs=macs)
 
     def _study(self) -> Search:
         """Return the search by the objective and the training of now."""

@@ -82,7 +82,7 @@ class Space:
     def build(self, architecture: Any, *, seed: int) -> nn.Module:
         """Return a fresh net whose weights depend on `seed` alone, on the CPU."""
         with no_exit(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed is also that of a GPU
             return self._build(architecture)
 
     def cost(self, architecture: Any) -> Cost:

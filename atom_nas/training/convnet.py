@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from atom_nas.training.norms import InstanceNorm
+from atom_nas.training.layout import InstanceNorm
 
 NORMS = ("instance", "batch", "none")
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.batches import Examples, batches
 from atom_nas.training.devices import autocast
-from atom_nas.training.norms import channels_last
+from atom_nas.training.layout import channels_last
 from atom_nas.training.schedule import Training
 from atom_nas.training.step import Step, record_graph
 from atom_nas.training.turns import finish
@@ -70,7 +70,7 @@ def fit_in_parts(
         momentum=training.momentum,
         weight_decay=training.weight_decay,
         nesterov=True,
-        fused=is_cuda,
+        fused=True,
     )
     if is_cuda:  # a recorded step reads the rate of now from the device
         for group in optimizer.param_groups:

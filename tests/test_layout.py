@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.training.norms import channels_last
+from atom_nas.training.layout import channels_last
 
 NORMS = {
     "layer": lambda: nn.LayerNorm([6, 5, 8]),
