@@ -261,8 +261,9 @@ def to_markdown(machine: dict[str, Any], found: dict[str, Any]) -> str:
         "| | plain loop | ours |",
         "|---|---|---|",
     ]
-    with suppress(KeyError):  # one seed says nothing about agreement
-        lines += [f"| {name} | {cells.format(**found)} |" for name, cells in names.items()]
+    for name, cells in names.items():
+        with suppress(KeyError):  # one seed says nothing about agreement
+            lines.append(f"| {name} | {cells.format(**found)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from atom_nas.training.layout import channels_last
+from atom_nas.training.layout import in_channels_last
 
 NORMS = {
     "layer": lambda: nn.LayerNorm([6, 5, 8]),
@@ -36,7 +36,7 @@ def test_values_and_gradients_are_those_of_torch(name, size):
         return y, *torch.autograd.grad((y * weights).sum(), [x, *norm.parameters()])
 
     expected = figures(images)
-    with channels_last(nn.Sequential(norm)):
+    with in_channels_last(nn.Sequential(norm)):
         found = figures(images.contiguous(memory_format=torch.channels_last))
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -46,14 +46,14 @@ def test_values_and_gradients_are_those_of_torch(name, size):
 def test_maps_keep_their_layout(name):
     images = torch.randn(4, 6, 5, 8).contiguous(memory_format=torch.channels_last)
     norm = NORMS[name]()
-    with channels_last(norm):
+    with in_channels_last(norm):
         assert norm(images).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_vectors_are_normalised_as_ever():
     net, x = nn.Sequential(nn.LayerNorm(6), nn.GroupNorm(6, 6)), torch.randn(3, 6)
     expected = net(x)
-    with channels_last(net):
+    with in_channels_last(net):
         assert torch.equal(net(x), expected)
 
 
@@ -66,7 +66,7 @@ def test_the_net_is_itself_again_whatever_happened():
     net[0].register_forward_hook(lambda *_: calls.append(1))
 
     def interrupted():
-        with channels_last(net):
+        with in_channels_last(net):
             assert type(net[2]) is Own
             net(torch.randn(1, 6, 5, 8))
             raise KeyboardInterrupt

@@ -37,6 +37,19 @@ def test_what_is_drawn_by_one_does_not_depend_on_the_others(at_once):
         assert torch.equal(net[2].weight, nets[seed][2].weight)
 
 
+def test_parameters_stay_where_they_are_between_the_parts():
+    """A recorded step writes there; the weights of a depthwise convolution fit both layouts."""
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 3, groups=6), nn.Flatten(), nn.Linear(24, 3)
+    )
+    places = []
+    parts = fit_in_parts(net, make_examples(), TRAINING, seed=0)
+    for _ in parts:
+        places.append([parameter.data_ptr() for parameter in net.parameters()])
+    assert len(places) == 30
+    assert all(each == places[0] for each in places)
+
+
 def counted(steps, log, name):
     for _ in range(steps):
         log.append(name)

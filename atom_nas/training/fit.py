@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.batches import Examples, batches
 from atom_nas.training.devices import autocast
-from atom_nas.training.layout import channels_last
+from atom_nas.training.layout import in_channels_last
 from atom_nas.training.schedule import Training
 from atom_nas.training.step import Step, record_graph
 from atom_nas.training.turns import finish
@@ -61,7 +61,8 @@ def fit_in_parts(
     On a GPU the part may still be running then; its loss is read when this goes on.
     """
     device = examples.images.device
-    net = net.to(device).train()
+    # Once: a recorded step writes to the parameters where they lie now.
+    net = net.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     generator = torch.Generator(device).manual_seed(seed)
     is_cuda = device.type == "cuda"
     optimizer = torch.optim.SGD(
@@ -91,7 +92,7 @@ def fit_in_parts(
     shown, draws = batches(examples, training, generator), _Draws(device, seed)
     curve = []
     for length in _parts(training.steps_taken):
-        with channels_last(net), draws.go_on():
+        with in_channels_last(net), draws.go_on():
             for _ in range(length):
                 step(*next(shown))
                 schedule.step()
@@ -138,9 +139,9 @@ def _parts(steps: int) -> list[int]:
 def evaluate(net: nn.Module, examples: Examples) -> Outcome:
     """Score `net` on `examples`."""
     device = examples.images.device
-    net.eval()
+    net.to(memory_format=torch.channels_last).eval()
     hits, loss = torch.zeros((), device=device), torch.zeros((), device=device)
-    with channels_last(net):
+    with in_channels_last(net):
         for images, labels in zip(
             examples.images.split(EVALUATION_BATCH),
             examples.labels.split(EVALUATION_BATCH),
