@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 import torch
@@ -33,7 +34,7 @@ def in_turn(
             running.append((*waiting.popleft(), _new_stream(device)))
         position, training, stream = running.popleft()
         try:
-            with torch.cuda.stream(stream):
+            with torch.cuda.stream(stream) if stream else nullcontext():
                 next(training)
         except StopIteration as end:
             yield position, end.value
