@@ -55,7 +55,6 @@ class FakeGpu(TorchDispatchMode):
         self._pretence = FakeTensorMode(allow_non_fake_inputs=True)
 
     def forget(self) -> None:
-        """Begin to count again."""
         self.kernels.clear()
         self.waits.clear()
         self.recorded.clear()
@@ -129,23 +128,18 @@ class FakeGpu(TorchDispatchMode):
 
 
 class FakeGraph:
-    """A graph that does nothing when it is replayed."""
-
     gpu: FakeGpu
 
     def replay(self) -> None:
-        """Count."""
         self.gpu.replays += 1
 
 
 class FakeStream:
     """A stream, of which none is the default one."""
 
-    def __init__(self, device: torch.device | None = None) -> None:
-        """Make one."""
+    def __init__(self, device: torch.device | None = None) -> None: ...
 
-    def wait_stream(self, other: "FakeStream") -> None:
-        """Do nothing."""
+    def wait_stream(self, other: "FakeStream") -> None: ...
 
 
 class FakeGenerator(torch.Generator):
@@ -154,7 +148,6 @@ class FakeGenerator(torch.Generator):
     claimed: str
 
     def __new__(cls, device: torch.device | str = "cpu") -> Self:
-        """Make one for `device`."""
         self = super().__new__(cls)
         self.claimed = torch.device(device).type
         return self

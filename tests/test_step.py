@@ -102,7 +102,7 @@ def test_a_size_is_recorded_after_its_plain_calls_on_memory_of_its_own():
         step(examples.images, examples.labels)
         step(examples.images[:5], examples.labels[:5])
     assert len(recorded) == 2
-    assert replayed == [1, 2, 1, 2] or replayed == [1, 2, 2, 2]
+    assert replayed == [1, 2, 2, 2]  # the first time one recording was there, then both
     assert step.total > 0
 
 

@@ -93,7 +93,7 @@ class _LayerNorm(nn.LayerNorm):
 class _GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each channel by itself, where that is what the groups are."""
-        if x.ndim != 4 or self.num_groups != self.num_channels or self.weight is None:
+        if x.ndim != 4 or self.num_groups != self.num_channels or self.bias is None:
             return super().forward(x)
         y: Tensor = InstanceNorm.apply(x, self.weight, self.bias, self.eps, False)
         return y
@@ -117,7 +117,7 @@ class _FlattenMaps(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        # Mixed with maps of the other layout, it would slow the next layer down twenty times.
+        # Mixed with maps of the other layout, it would slow the next layer down six times.
         return gradient.view(ctx.shape).contiguous(memory_format=torch.channels_last)
 
 

@@ -1,4 +1,4 @@
-"""Images in memory that several processes map and none copies; no end of one leaves them behind."""
+"""Sets of images as nets take them: kept, and mapped by other processes without a copy."""
 
 import mmap
 import os
@@ -43,7 +43,8 @@ class Store:
 
 
 class Shared:
-    """Examples on the CPU in a file without a name, which is gone with its last process."""
+    """Examples on the CPU in a file without a name, which is gone with its last process, however
+    that ends."""
 
     def __init__(self, examples: Examples) -> None:
         """Write `examples` to memory on Linux, to a temporary file elsewhere."""
