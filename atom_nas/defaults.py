@@ -6,8 +6,11 @@ import torch
 
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, is_distilled, parse_name
+from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import RECIPES, adjust
+from atom_nas.errors import UserError
 from atom_nas.options import DistillOptions, Options
+from atom_nas.storage.files import derive_seed
 from atom_nas.training.schedule import Training
 
 SMALL_STEPS = 300
@@ -21,10 +24,25 @@ FULL_EPOCHS, SMALL_FULL_EPOCHS = 30, 5
 """Default epochs of a candidate on the full data with a GPU and without, at least 240 steps; the
 pipeline then doubles what is too short."""
 
+AUDITED, AUDITED_BY_TABLE = 30, 60
+"""Default candidates of an audit: where a table holds the truth, they cost no full training."""
 
-def condensation(options: DistillOptions, dataset: Dataset, device: torch.device) -> Condensation:
-    """Return the job that makes the proxy of `options`."""
+EXCERPT_STEPS = 960
+"""Default steps of a candidate on the images of an excerpt, all the others not being at hand."""
+
+
+def condensation(
+    options: DistillOptions, dataset: Dataset, device: torch.device, *, number: int = 0
+) -> Condensation | Ready:
+    """Return the job that makes the proxy of `options`, before which `number` others are made.
+
+    Raises UserError where the data set is an excerpt, which is not condensed, and lacks the proxy.
+    """
     method, images_per_class = parse_name(options.proxy)
+    seed = derive_seed(options.seed, "proxy", number) if number else options.seed
+    if dataset.excerpt and is_distilled(method):
+        _require_ready(options, dataset, number)
+        return Ready(dataset=dataset, name=options.proxy, seed=seed)
     recipe = None
     if is_distilled(method):
         recipe = RECIPES[options.recipe](dataset, images_per_class)
@@ -35,10 +53,30 @@ def condensation(options: DistillOptions, dataset: Dataset, device: torch.device
         dataset=dataset,
         method=method,
         images_per_class=images_per_class,
-        seed=options.seed,
+        seed=seed,
         recipe=recipe,
         device_type=device.type,
     )
+
+
+def _require_ready(options: DistillOptions, dataset: Dataset, number: int) -> None:
+    """Refuse what only all the images could be condensed to."""
+    assert dataset.excerpt is not None
+    problem, defaults = "", DistillOptions()
+    if options.proxy not in dataset.excerpt.sets:
+        problem = f"does not hold {options.proxy}; it holds {', '.join(dataset.excerpt.sets)}"
+    elif number:
+        problem = f"holds one {options.proxy}; take --proxy-seeds 1"
+    elif given := [
+        name
+        for name in ("steps", "recipe", "adjust")
+        if getattr(options, name) != getattr(defaults, name)
+    ]:
+        problem = f"holds {options.proxy} ready made, which --{given[0]} does not change"
+    if problem:
+        raise UserError(
+            f"{dataset.name} {problem}; --dataset {dataset.excerpt.of} condenses anything."
+        )
 
 
 def proxy_training(options: Options, dataset: Dataset) -> Training:
@@ -58,5 +96,7 @@ def full_training(options: Options, dataset: Dataset, device: torch.device) -> T
         return replace(training, steps=training.steps_in(options.full_epochs, num_images))
     if options.full_steps:
         return training
+    if dataset.excerpt:
+        return replace(training, steps=EXCERPT_STEPS)
     epochs = FULL_EPOCHS if device.type == "cuda" else SMALL_FULL_EPOCHS
     return replace(training, steps=max(training.steps, training.steps_in(epochs, num_images)))

@@ -23,7 +23,7 @@ class DistillOptions:
 
     proxy: str = "atom_ipc50"
     """The small data set that stands for the full one: <method>_ipc<images per class>."""
-    dataset: str = "digits"
+    dataset: str = "cifar10_box"
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     data_dir: Path = CACHE
     """Where named data sets lie, or are downloaded to."""
@@ -66,7 +66,8 @@ class Options(DistillOptions):
     max_params: int | None = None
     """No candidate has more parameters."""
     max_macs: int | None = None
-    """No candidate has more multiply-adds an image; default none, but 1000000 for digits."""
+    """No candidate has more multiply-adds an image; default none, but 5000000 for cifar10_box and
+    1000000 for digits."""
     proxy_steps: int | None = None
     """Steps (batches of 64) of a candidate on a proxy; default 240, more where none learns."""
     proxy_epochs: int | None = None
@@ -76,8 +77,9 @@ class Options(DistillOptions):
     more where the validation loss still falls."""
     full_epochs: int | None = None
     """The same in epochs of the full data."""
-    audit_size: int = field(default=30, metadata={"aliases": ("n",)})
-    """Uniformly drawn candidates whose ranking by the proxy is compared with the truth."""
+    audit_size: int | None = field(default=None, metadata={"aliases": ("n",)})
+    """Uniformly drawn candidates whose ranking by the proxy is compared with the truth; default 60
+    where a table holds the truth, else 30."""
     against: str = "free"
     """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
@@ -87,9 +89,10 @@ class Options(DistillOptions):
     (a model of them and the free scores, fitted on the audited candidates)."""
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
-    truth: str = "training"
+    truth: str = "auto"
     """training, a table by name (nas_bench_201), or a CSV with the columns candidate,
-    validation_accuracy and, if known, test_accuracy and seconds."""
+    validation_accuracy and, if known, test_accuracy and seconds; auto takes the table that comes
+    with the data set, else training."""
     truth_seeds: int = 1
     """Full-data trainings of every audited candidate."""
     until_width: float | None = None

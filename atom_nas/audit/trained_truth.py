@@ -28,7 +28,8 @@ from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 from atom_nas.training.schedule import Training
 
 COLUMNS = (
-    *("candidate", "steps", "seed", "validation_accuracy", "validation_loss", "test_accuracy"),
+    *("candidate", "steps", "seed", "train_digest"),
+    *("validation_accuracy", "validation_loss", "test_accuracy"),
     *("seconds", "weights_digest", "failure"),
 )
 
@@ -82,10 +83,12 @@ class TrainedTruth:
         """Open `truth.csv` and `weights/` in the folder `run`."""
         self._table = RowLog(run / "truth.csv", COLUMNS)
         self._rows: dict[tuple[str, int], dict[str, dict[str, str]]] = defaultdict(dict)
+        self._digest = dataset.train.digest[:16]
         for row in self._table.rows:
-            self._rows[row["candidate"], int(row["steps"])][row["seed"]] = row
+            if row["train_digest"] == self._digest:
+                self._rows[row["candidate"], int(row["steps"])][row["seed"]] = row
         self._weights = run / "weights"
-        self._space, self._dataset, self._trainer = space, dataset, trainer
+        self._space, self.dataset, self._trainer = space, dataset, trainer
         self.training = training
 
     def measure(self, architecture: Any, *, seed: int, trainings: int = 1) -> Measured:
@@ -165,7 +168,7 @@ class TrainedTruth:
 
     def _job(self, architecture: Any, seed: int, is_first: bool) -> Job:
         """Return the training, of which the weights are kept if it is the candidate's first."""
-        data = self._dataset
+        data = self.dataset
         return Job(
             space=self._space,
             architecture=architecture,
@@ -193,6 +196,7 @@ class TrainedTruth:
                 "candidate": name,
                 "steps": self.training.steps,
                 "seed": seed,
+                "train_digest": self._digest,
                 "validation_accuracy": outcomes[0].accuracy,
                 "validation_loss": outcomes[0].loss,
                 "test_accuracy": outcomes[1].accuracy,
@@ -206,10 +210,10 @@ class TrainedTruth:
         return row
 
     def _path(self, name: str) -> Path:
-        return self._weights / f"{name}-{self.training.steps}.safetensors"
+        return self._weights / f"{name}-{self.training.steps}-{self._digest[:8]}.safetensors"
 
     def _macs(self, architecture: Any) -> float:
-        data = self._dataset
+        data = self.dataset
         shown = FORWARD_BACKWARD * self.training.images_shown(len(data.train))
         measured = FORWARD * (len(data.validation) + len(data.test))
         try:

@@ -25,14 +25,21 @@ class TruthTable:
     is_known = True
 
     def __init__(
-        self, name: str, cells: Mapping[str, Mapping[str, Any]], space: Space, images_shown: int = 0
+        self,
+        name: str,
+        cells: Mapping[str, Mapping[str, Any]],
+        space: Space,
+        images_shown: int = 0,
+        *,
+        is_sample: bool = False,
     ) -> None:
         """Hold `cells`, candidate -> {"accuracies": fractions, "seconds": of a training}.
 
         The accuracies are on the validation split; `test_accuracies` may stand beside them.
-        `images_shown` by a training is 0 where it is not known.
+        `images_shown` by a training is 0 where it is not known. The table of a sample holds uniform
+        draws of the space alone.
         """
-        self.name, self._cells, self._space = name, cells, space
+        self.name, self._cells, self._space, self._is_sample = name, cells, space, is_sample
         self._passes = FORWARD_BACKWARD * images_shown
 
     @classmethod
@@ -42,19 +49,29 @@ class TruthTable:
         Raises UserError where there is none, it cannot be read, or it is of another space.
         """
         if name.endswith(".csv"):
-            return cls(name, _read(Path(name)), space)
+            return cls(name, read_table(Path(name)), space)
         module = plugins.load("atom_nas.audit.truths", name, kind="truth", needs=NEEDS)
         if space.name != module.SPACE:
             raise UserError(
                 f"--truth {name} holds candidates of {module.SPACE}, not of {space.name}; "
-                f"use --space {module.SPACE}, or --truth training."
+                f"use --space {module.SPACE}, or --truth training on a data set that is whole."
             )
-        return cls(name, module.load(dataset), space, module.images_shown(dataset))
+        return cls(
+            name,
+            module.load(dataset),
+            space,
+            module.images_shown(dataset),
+            is_sample=getattr(module, "IS_SAMPLE", False),
+        )
 
     @property
     def digest(self) -> str:
         """SHA-256 of all that the table holds."""
         return digest(self._cells)
+
+    def can_tell(self, architecture: Any) -> bool:
+        """Say whether an audit may ask for `architecture`: of a sample for what is in it alone."""
+        return not self._is_sample or candidate_name(architecture) in self._cells
 
     def measure(self, architecture: Any, *, seed: int) -> Measured:
         """Return all that the table holds of `architecture`; UserError where that is nothing."""
@@ -75,7 +92,7 @@ class TruthTable:
         return [self.measure(architecture, seed=seed) for architecture, seed in sample]
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def read_table(path: Path) -> dict[str, dict[str, Any]]:
     """Read a CSV with the columns of truth.csv; of trainings of several lengths the commonest.
 
     Of rows of one candidate and seed the last counts.

@@ -55,10 +55,13 @@ class ImageSet:
         return [torch.nonzero(self.labels == k).flatten() for k in range(self.num_classes)]
 
     def join(self, other: "ImageSet") -> Self:
-        """Return the images of both, these first."""
+        """Return the images of both, these first; as floats where one of them has these."""
+        pixels = [self.pixels, other.pixels]
+        if pixels[0].dtype != pixels[1].dtype:
+            pixels = [unit_range(each) for each in pixels]
         return replace(
             self,
-            pixels=torch.cat([self.pixels, other.pixels]),
+            pixels=torch.cat(pixels),
             labels=torch.cat([self.labels, other.labels]),
         )
 

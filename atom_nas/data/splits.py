@@ -1,7 +1,9 @@
 """A data set in three splits: those that its files come with, the others drawn by class."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from textwrap import shorten
 
 import torch
@@ -12,6 +14,20 @@ from atom_nas.errors import UserError
 TEST_FRACTION = 0.25
 VALIDATION_FRACTION = 0.2
 MAX_VALIDATION = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """What comes with a few images of a data set in place of all the others."""
+
+    of: str
+    """The name of the data set."""
+    sets: Mapping[str, Path]
+    """The folders of sets that were condensed from all training images, by name."""
+    truth: str
+    """The table of full-data accuracies, by name."""
+    whole: "Callable[[], Source | None]"
+    """Loads all the images, where they are at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +49,8 @@ class Source:
     max_macs: int | None = None
     """Multiply-adds an image that no candidate exceeds, unless a run says otherwise: for a set that
     is for a first look."""
+    excerpt: Excerpt | None = None
+    """Set where the splits are a few of a data set's images."""
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
@@ -78,6 +96,7 @@ class Dataset:
     flip: bool
     whiten: bool = False
     max_macs: int | None = None
+    excerpt: Excerpt | None = None
 
     @cached_property
     def normalization(self) -> Normalization:
@@ -116,6 +135,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         flip=source.flip,
         whiten=source.whiten,
         max_macs=source.max_macs,
+        excerpt=source.excerpt,
     )
 
 

@@ -27,6 +27,7 @@ from atom_nas.distillation.proxy import (
     save_preview,
     save_proxy,
 )
+from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, digest, tell_made_again
@@ -78,13 +79,14 @@ class Condensation:
 
     def __post_init__(self) -> None:
         assert is_distilled(self.method) == (self.recipe is not None)
-        train = self.dataset.train
+        train, excerpt = self.dataset.train, self.dataset.excerpt
+        elsewhere = f", or --dataset {excerpt.of}" if excerpt else ""
         for name, indices in zip(train.class_names, train.class_indices(), strict=True):
             if len(indices) < self.images_per_class:
                 raise UserError(
                     f"{self.images_per_class} images per class were asked for, but class {name!r} "
                     f"of {self.dataset.name} has {len(indices)} training images; "
-                    f"take at most {min(map(len, train.class_indices()))}."
+                    f"take at most {min(map(len, train.class_indices()))}{elsewhere}."
                 )
 
     @property
@@ -117,11 +119,13 @@ class Condensation:
         return store / f"{self.name}-{digest(self.identity)[:10]}"
 
 
-def condense(job: Condensation, folder: Path, device: torch.device) -> Proxy:
+def condense(job: Condensation | Ready, folder: Path, device: torch.device) -> Proxy:
     """Return the proxy in `folder`, made there by `job` unless it is there already, undamaged.
 
     Raises UserError where `folder` holds a proxy made otherwise.
     """
+    if isinstance(job, Ready):
+        return job.copy_to(folder)
     try:
         _refuse_other(job, read_manifest(folder) or job.identity, folder)
         found = load_proxy(folder)

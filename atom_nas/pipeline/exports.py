@@ -49,7 +49,7 @@ def export_best(
         assert measured.test is not None
         metrics = {
             "candidate": candidate.name,
-            "dataset": dataset.name,
+            "dataset": trained.dataset.name,
             "proxy": proxy,
             "proxy_accuracy": candidate.accuracy,
             "validation_accuracy": measured.validation[0],

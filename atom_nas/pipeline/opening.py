@@ -2,21 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from tqdm import tqdm
 
 from atom_nas.audit.record import Audit
+from atom_nas.audit.rivals import AGAINST, FULL
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import Dataset, split
 from atom_nas.defaults import condensation, full_training, proxy_training
+from atom_nas.distillation.condense import Condensation
+from atom_nas.distillation.ready import Ready
+from atom_nas.errors import UserError
 from atom_nas.options import Options
 from atom_nas.parsing import parse_settings
 from atom_nas.pipeline.lengths import Lengths
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.space import load_space
+from atom_nas.scoring.space import Space, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.candidate import Candidate
 from atom_nas.storage.files import write_json
@@ -48,12 +54,11 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     job = condensation(options, dataset, device)
     shrink = parse_settings("--shrink", options.shrink)
     shrunk = space.shrunk(shrink)
-    table = None
-    if options.truth != "training":
-        table = TruthTable.open(options.truth, space, dataset.name)
-    proxy, full = proxy_training(options, dataset), full_training(options, dataset, device)
+    table = _open_table(options, dataset, space)
+    data = _to_train_on(dataset, job, options.seed)
+    proxy, full = proxy_training(options, dataset), full_training(options, data, device)
     is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
-    is_full_open = not (options.full_steps or options.full_epochs)
+    is_full_open = not (options.full_steps or options.full_epochs or data.excerpt)
     settings = {
         **job.identity,
         "validation_digest": dataset.validation.digest,
@@ -65,7 +70,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "max_macs": options.max_macs or dataset.max_macs,
         "shrink": shrink,
         "proxy_steps": None if is_proxy_open else proxy.steps,
-        "full_steps": None if is_full_open else full.steps,
+        "full_steps": full.steps if options.full_steps or options.full_epochs else None,
     }
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
@@ -77,6 +82,11 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             tqdm.write(
                 f"candidates have at most {dataset.max_macs:,} multiply-adds on {dataset.name}; "
                 "--max-macs says otherwise."
+            )
+        if data.excerpt:
+            tqdm.write(
+                f"nets are exported with weights from the {len(data.train):,} images of "
+                f"{data.name}; put all of {data.excerpt.of} under {options.data_dir} for better."
             )
         yield Pipeline(
             options=options,
@@ -94,8 +104,48 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 is_proxy_open=is_proxy_open,
                 is_full_open=is_full_open,
             ),
-            trained=TrainedTruth(
-                folder, space=space, dataset=dataset, training=full, trainer=trainer
-            ),
+            trained=TrainedTruth(folder, space=space, dataset=data, training=full, trainer=trainer),
             table=table,
         )
+
+
+def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:
+    """Return the table that holds the truth, or None where candidates are trained for it."""
+    if dataset.excerpt:
+        _refuse_what_needs_all(options, dataset)
+    name = options.truth
+    if name == "auto":
+        name = dataset.excerpt.truth if dataset.excerpt else "training"
+    return None if name == "training" else TruthTable.open(name, space, dataset.name)
+
+
+def _refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
+    """Raise UserError where an option needs all the images, of which an excerpt has a few."""
+    needs, macs = "", dataset.max_macs
+    if options.truth == "training":
+        needs = "--truth training"
+    elif set(AGAINST[options.against]) & set(FULL):
+        needs = f"--against {options.against}"
+    elif options.max_macs and macs and options.max_macs > macs and options.truth == "auto":
+        needs = f"--max-macs {options.max_macs} (its table of full trainings ends at {macs})"
+    if needs and dataset.excerpt:
+        raise UserError(
+            f"{needs} needs all the training images, of which {dataset.name} holds a few; "
+            f"leave it out, or give --dataset {dataset.excerpt.of}."
+        )
+
+
+def _to_train_on(dataset: Dataset, job: Condensation | Ready, seed: int) -> Dataset:
+    """Return what the nets that are exported are trained on.
+
+    Of an excerpt all the images, where they are at hand, else what it holds: the real images and
+    the condensed ones.
+    """
+    if dataset.excerpt is None:
+        return dataset
+    if whole := dataset.excerpt.whole():
+        return split(dataset.excerpt.of, whole, seed=seed)
+    if isinstance(job, Ready):
+        train, name = dataset.train.join(job.images), f"{dataset.name} and {job.name}"
+        return replace(dataset, train=train, name=name)
+    return dataset

@@ -18,7 +18,7 @@ from atom_nas.audit.sampling import audited_sample
 from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.splits import Dataset
-from atom_nas.defaults import condensation
+from atom_nas.defaults import AUDITED, AUDITED_BY_TABLE, condensation
 from atom_nas.distillation.condense import condense, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
@@ -33,7 +33,7 @@ from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
-from atom_nas.storage.files import derive_seed, digest, write_json
+from atom_nas.storage.files import digest, write_json
 from atom_nas.training.schedule import Training
 
 
@@ -55,9 +55,8 @@ class Pipeline:
 
     def condense(self, name: str, number: int = 0) -> Proxy:
         """Return the proxy called `name`, condensed once; `number` proxies come before it."""
-        seed = derive_seed(self.options.seed, "proxy", number) if number else self.options.seed
-        options = replace(self.options, proxy=name, seed=seed)
-        job = condensation(options, self.dataset, self.device)
+        options = replace(self.options, proxy=name)
+        job = condensation(options, self.dataset, self.device, number=number)
         return condense(job, job.folder(self.folder / "proxies"), self.device)
 
     def search(self) -> list[Candidate]:
@@ -100,7 +99,7 @@ class Pipeline:
         narrower, or the space is used up.
         """
         stream = self._audited()
-        sample = list(islice(stream, self.options.audit_size))
+        sample = list(islice(stream, self._audit_size))
         if not sample:
             raise UserError(
                 f"no candidate of {self.space.name} was drawn within the limits; raise "
@@ -152,6 +151,10 @@ class Pipeline:
         return OBJECTIVES[self.options.objective]
 
     @property
+    def _audit_size(self) -> int:
+        return self.options.audit_size or (AUDITED_BY_TABLE if self.table else AUDITED)
+
+    @property
     def _journal(self) -> Path:
         return self.folder / "study.journal"
 
@@ -170,10 +173,10 @@ class Pipeline:
             "training": self.lengths.proxy,
         }
         if self._objective.needs_audit:
-            sample = list(islice(self._audited(), options.audit_size))
+            sample = list(islice(self._audited(), self._audit_size))
             predict = self._auditor().fit_model(sample)
             goes_by |= {
-                "audit_size": options.audit_size,
+                "audit_size": self._audit_size,
                 "truth": self.table.digest if self.table else options.truth_seeds,
                 "full_training": self._full_training,
             }
@@ -259,12 +262,13 @@ class Pipeline:
         needs_audit = self._objective.needs_audit
         found = [] if needs_audit else read_candidates(self._journal, self.space)
         uniform = [each for each in found if each.is_uniform and each.cost is not None]
-        return audited_sample(
+        drawn = audited_sample(
             self.space,
             [candidate.architecture for candidate in uniform],
             is_allowed=self._limits.allow,
             seed=self.options.seed,
         )
+        return (each for each in drawn if self.table is None or self.table.can_tell(each[0]))
 
     def _first_accuracies(self) -> list[float]:
         """Return the accuracies of the first candidates of the search, or of the audit it needs."""

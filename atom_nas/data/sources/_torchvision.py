@@ -14,6 +14,11 @@ from atom_nas.data.splits import Source
 from atom_nas.errors import UserError
 
 
+def is_at_hand(path: Path, name: str, files: str) -> bool:
+    """Say whether `load` would find the data set `name` under `path` without a download."""
+    return any((path / each).exists() for each in (f"{name}.npz", files, f"torchvision/{files}"))
+
+
 def load(
     path: Path,
     *,

@@ -7,6 +7,7 @@ from torchvision.datasets import CIFAR10
 from atom_nas.data.sources import _torchvision
 from atom_nas.data.splits import Source
 
+FILES = "cifar-10-batches-py/"
 CLASS_NAMES = (
     "airplane",
     "automobile",
@@ -27,7 +28,7 @@ def load(path: Path) -> Source:
         path,
         name="cifar10",
         dataset=CIFAR10,
-        files="cifar-10-batches-py/",
+        files=FILES,
         class_names=CLASS_NAMES,
         flip=True,
         whiten=True,

@@ -1,0 +1,46 @@
+"""CIFAR-10 in the box: nothing to download, 4,000 of its images and what was made of all others.
+
+Real images, a row a class in `train.png`, `validation.png` and `test.png`; sets that were condensed
+from all 45,000 training images; and a table of what ConvNets reach when trained on these
+(`--truth cifar10_box`). benchmarks/make_assets.py makes the files, their manifest says how.
+"""
+
+from pathlib import Path
+
+from atom_nas.data.mosaic import load_mosaic
+from atom_nas.data.sources import _torchvision, cifar10
+from atom_nas.data.splits import Excerpt, Source
+from atom_nas.errors import DamagedError, UserError
+from atom_nas.storage.files import check_files, read_json
+
+BOX = Path(__file__).parents[2] / "assets" / "cifar10"
+
+
+def load(path: Path) -> Source:
+    """Return the images in the box; the whole of CIFAR-10 is looked for under `path`."""
+    try:
+        manifest = read_json(BOX / "manifest.json")
+        check_files(BOX, manifest["files"])
+    except DamagedError as damage:
+        raise UserError(f"{damage.path} {damage.problem}; install atom_nas again.") from None
+    names = cifar10.CLASS_NAMES
+    splits = {
+        name: load_mosaic(BOX / f"{name}.png", names) for name in ("train", "validation", "test")
+    }
+
+    def whole() -> Source | None:
+        is_at_hand = _torchvision.is_at_hand(path, "cifar10", cifar10.FILES)
+        return cifar10.load(path) if is_at_hand else None
+
+    return Source(
+        **splits,
+        flip=True,
+        whiten=True,
+        max_macs=manifest["truth"]["max_macs"],
+        excerpt=Excerpt(
+            of="cifar10",
+            sets={name: BOX / "sets" / name for name in manifest["sets"]},
+            truth="cifar10_box",
+            whole=whole,
+        ),
+    )

@@ -1,0 +1,188 @@
+"""Make what atom_nas brings with it of CIFAR-10 (atom_nas/assets/cifar10), a part at a time.
+
+    python benchmarks/make_assets.py sets --names atom_ipc10 --steps 300
+    python benchmarks/make_assets.py truth     # full-data accuracies of ConvNets, hours on a CPU
+    python benchmarks/make_assets.py box       # puts together what is there
+
+The sets: condensed from the 45,000 training images of `open_dataset("cifar10", seed=0)` with the
+paper's recipe and so many steps. The truth: uniform draws of the 720 ConvNets of at most so many
+multiply-adds, each trained on the same 45,000 images and measured on the other 5,000 and on the
+10,000 test images; then every fifth again. What is there is kept, and the same command goes on
+where it was.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import optuna
+import torch
+from machine import hardware
+
+import atom_nas
+from atom_nas.audit.sampling import audited_sample
+from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.data.mosaic import save_mosaic
+from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import hold_out
+from atom_nas.distillation.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
+from atom_nas.distillation.recipes import paper
+from atom_nas.errors import UserError
+from atom_nas.options import CACHE
+from atom_nas.parsing import parse_options
+from atom_nas.scoring.space import load_space
+from atom_nas.scoring.trainer import Trainer
+from atom_nas.storage.files import digest, file_digest, read_csv, write_csv, write_json
+from atom_nas.training.devices import resolve_device
+from atom_nas.training.memory import keep_freed_memory
+from atom_nas.training.schedule import Training
+
+MADE = Path(__file__).parent / "results" / "box-cifar10"
+BOX = Path(atom_nas.__file__).parent / "assets" / "cifar10"
+IMAGES_PER_CLASS = {"train": 100, "validation": 200, "test": 100}
+COLUMNS = ("candidate", "steps", "seed", "validation_accuracy", "test_accuracy", "seconds")
+TWICE = 5
+"""One candidate in so many is trained twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is made, and how far."""
+
+    names: tuple[str, ...] = ("atom_ipc1", "atom_ipc10", "atom_ipc50")
+    """The sets."""
+    steps: int = 8_000
+    """Of a distillation."""
+    num: int = 96
+    """Candidates of the truth."""
+    epochs: int = 8
+    max_macs: int = 5_000_000
+    hardware: str = ""
+    """What the truth was trained on, where that is not this machine."""
+    workers: str = "auto"
+    device: str = "auto"
+    data_dir: Path = CACHE
+    out: Path = MADE
+
+
+def make_sets(settings: Settings) -> None:
+    """Condense the sets, one after the other."""
+    device = resolve_device(settings.device)
+    keep_freed_memory(device)
+    dataset = open_dataset("cifar10", settings.data_dir, seed=0)
+    for name in settings.names:
+        method, images_per_class = parse_name(name)
+        recipe = None
+        if is_distilled(method):
+            recipe = replace(paper(dataset, images_per_class), steps=settings.steps)
+        job = Condensation(
+            dataset=dataset,
+            method=method,
+            images_per_class=images_per_class,
+            seed=0,
+            recipe=recipe,
+            device_type=device.type,
+        )
+        condense(job, settings.out / "sets" / name, device)
+
+
+def make_box(settings: Settings) -> None:
+    """Put real images, the sets that are finished and the truth into the package."""
+    dataset = open_dataset("cifar10", settings.data_dir, seed=0)
+    generator = torch.Generator().manual_seed(0)
+    shutil.rmtree(BOX, ignore_errors=True)
+    BOX.mkdir(parents=True)
+    for split, per_class in IMAGES_PER_CLASS.items():
+        images = getattr(dataset, split)
+        fraction = per_class * images.num_classes / len(images)
+        save_mosaic(hold_out(images, fraction, generator)[1], BOX / f"{split}.png")
+    sets = {}
+    for folder in sorted((settings.out / "sets").iterdir()):
+        if proxy := load_proxy(folder):
+            kept = in_eight_bits(proxy)
+            save_proxy(kept, BOX / "sets" / folder.name)
+            sets[folder.name] = {"steps": kept.manifest["recipe"]["steps"], "of": 8_000}
+    rows = read_csv(settings.out / "truth" / "truth.csv")
+    write_csv(BOX / "truth.csv", COLUMNS, ([row[key] for key in COLUMNS] for row in rows))
+    steps = int(rows[0]["steps"])
+    shown = Training(steps=steps, flip=True).images_shown(len(dataset.train))
+    manifest = {
+        "data": "CIFAR-10 (Krizhevsky, Learning multiple layers of features from tiny images, "
+        "2009); its authors ask to be cited and state no licence: for research and teaching.",
+        "images_per_class": IMAGES_PER_CLASS,
+        "train_digest": dataset.train.digest,
+        "sets": sets,
+        "truth": {
+            "space": "convnet",
+            "max_macs": settings.max_macs,
+            "candidates": len({row["candidate"] for row in rows}),
+            "trainings": len(rows),
+            "steps": steps,
+            "images_shown": shown,
+            "seconds": sum(float(row["seconds"]) for row in rows),
+            "hardware": settings.hardware or hardware(torch.device("cpu")),
+        },
+        "files": {
+            str(path.relative_to(BOX)): file_digest(path)
+            for path in sorted(BOX.iterdir())
+            if path.is_file()
+        },
+    }
+    write_json(BOX / "manifest.json", manifest)
+
+
+def in_eight_bits(proxy: Proxy) -> Proxy:
+    """Return `proxy` with pixels that pictures have, clipped and rounded."""
+    pixels = (proxy.images.pixels.clamp(0, 1) * 255).round().to(torch.uint8)
+    images = replace(proxy.images, pixels=pixels)
+    about = {**proxy.manifest, "stored": "uint8", "images_digest": images.digest}
+    return Proxy(images=images, manifest={**about, "digest": digest([proxy.digest, "uint8"])})
+
+
+def make_truth(settings: Settings) -> None:
+    """Train the candidates that lack, in the order in which any few are spread over all sizes."""
+    device = resolve_device(settings.device)
+    keep_freed_memory(device)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    dataset = open_dataset("cifar10", settings.data_dir, seed=0)
+    space = load_space("convnet", dataset.image_shape, dataset.num_classes)
+    training = Training(steps=1, flip=dataset.flip)
+    steps = training.steps_in(settings.epochs, len(dataset.train))
+    trainer = Trainer(dataset.normalization, device, workers=settings.workers)
+    folder = settings.out / "truth"
+    folder.mkdir(parents=True, exist_ok=True)
+    truth = TrainedTruth(
+        folder,
+        space=space,
+        dataset=dataset,
+        training=Training(steps=steps, flip=dataset.flip),
+        trainer=trainer,
+    )
+    drawn = audited_sample(
+        space, [], is_allowed=lambda cost: cost.macs <= settings.max_macs, seed=0
+    )
+    sample = list(islice(drawn, settings.num))
+    truth.measure_all(sample)
+    truth.measure_all(sample[::TWICE], trainings=2)
+    trainer.close()
+
+
+PARTS: Mapping[str, Callable[[Settings], None]] = {
+    "sets": make_sets,
+    "truth": make_truth,
+    "box": make_box,
+}
+
+if __name__ == "__main__":
+    try:
+        part, *rest = sys.argv[1:] or [""]
+        if part not in PARTS:
+            raise UserError(f"part {part!r} is unknown; allowed: {', '.join(PARTS)}.")
+        usage = f"python benchmarks/make_assets.py {part}"
+        PARTS[part](Settings(**parse_options(Settings, rest, usage=usage, about=__doc__)))
+    except UserError as error:
+        sys.exit(f"error: {error}")
