@@ -43,7 +43,7 @@ def test_the_cheapest_of_ten_nets_is_above_chance(name, images_per_class, digits
 
 @pytest.mark.parametrize("given", [None, 5])
 def test_a_first_run_leaves_out_the_costliest_nets_and_says_so(tmp_path, capsys, given):
-    options = Options(out=tmp_path / "run", device="cpu", max_macs=given)
+    options = Options(dataset="digits", out=tmp_path / "run", device="cpu", max_macs=given)
     with open_pipeline(options) as pipeline:
         assert pipeline.dataset.name == "digits"
         sample = list(islice(pipeline._audited(), 3)) if not given else []

@@ -49,6 +49,14 @@ def test_image_set_of_one_class_is_refused():
         make((5,))
 
 
+def test_bytes_and_floats_join_as_the_same_pictures():
+    pixels = torch.tensor([[0, 255]], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    labels = torch.tensor([0])
+    bytes_ = ImageSet(pixels=pixels, labels=labels, class_names=("a", "b"))
+    floats = ImageSet(pixels=pixels / 255 + 0.5, labels=labels, class_names=("a", "b"))
+    assert bytes_.join(floats).pixels.flatten().tolist() == [0, 1, 0.5, 1.5]
+
+
 def test_select_keeps_the_order_asked_for_and_join_appends():
     image_set = make()
     first, second = image_set.select(torch.tensor([7, 3])), image_set.select(torch.tensor([5]))

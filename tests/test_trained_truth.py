@@ -73,6 +73,16 @@ def test_the_truth_is_measured_once_and_found_by_the_next_process(
     assert again.measure(architecture(space), seed=5) == first
 
 
+def test_trainings_on_other_images_are_no_truth_of_these(tmp_path, space, dataset):
+    kept = make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5)
+    fewer = replace(dataset, train=dataset.train.select(torch.arange(0, len(dataset.train), 2)))
+    make_truth(tmp_path, space, fewer).measure(architecture(space), seed=5)
+    rows = rows_of(tmp_path / "truth.csv")
+    assert len(rows) == 2 and rows[0]["train_digest"] != rows[1]["train_digest"]
+    assert make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5) == kept
+    assert len(rows_of(tmp_path / "truth.csv")) == 2
+
+
 def test_more_trainings_add_to_those_made(tmp_path, space, dataset):
     known = make_truth(tmp_path, space, dataset)
     (first,) = known.measure(architecture(space), seed=5).validation
@@ -131,7 +141,7 @@ def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
     """A kill between the two costs a training, never a row without weights."""
 
     def killed(self, row):
-        assert (tmp_path / "weights" / "linear-50.safetensors").exists()
+        assert list((tmp_path / "weights").glob("linear-50-*.safetensors"))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
-from torchvision.utils import make_grid
+from torch.nn import functional as F
 
 from atom_nas.data.images import ImageSet, unit_range
 from atom_nas.errors import DamagedError
@@ -120,13 +120,15 @@ def save_preview(pixels: Tensor, num_classes: int, path: Path) -> None:
     shown = grid[:MAX_PREVIEW_CLASSES, :MAX_PREVIEW_IMAGES]
     sample = shown.flatten()[:: max(1, shown.numel() // 100_000)]
     low, high = torch.quantile(sample, torch.tensor([0.01, 0.99])).tolist()
-    rescaled = ((shown - low) / max(high - low, 1e-6)).clamp(0, 1).flatten(0, 1)
+    rescaled = ((shown - low) / max(high - low, 1e-6)).clamp(0, 1)
     enlarge = max(1, 64 // rescaled.shape[-1])
-    picture = make_grid(
-        rescaled.repeat_interleave(enlarge, 2).repeat_interleave(enlarge, 3),
-        nrow=shown.shape[1],
-        pad_value=1.0,
+    framed = F.pad(
+        rescaled.repeat_interleave(enlarge, 3).repeat_interleave(enlarge, 4), [1] * 4, value=1.0
     )
+    # (class, image, C, H, W) -> (class, H, image, W, C)
+    picture = (255 * framed).byte().permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    if picture.shape[2] == 1:
+        picture = picture[:, :, 0]
     buffer = io.BytesIO()
-    to_pil_image(picture).save(buffer, "png")
+    Image.fromarray(picture.contiguous().numpy()).save(buffer, "png")
     write_atomically(path, buffer.getvalue())

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from torchvision.datasets import CIFAR10
-
 from atom_nas.data.sources import _torchvision
 from atom_nas.data.splits import Source
 
@@ -24,6 +22,8 @@ CLASS_NAMES = (
 
 def load(path: Path) -> Source:
     """Return the 50,000 training and 10,000 test images, kept under `path`."""
+    from torchvision.datasets import CIFAR10  # it takes seconds, and the box reads `FILES` alone
+
     return _torchvision.load(
         path,
         name="cifar10",
