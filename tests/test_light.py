@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_toy import CPU, make_dataset
 
 from atom_nas.distillation.names import RECIPE_NAMES
 from atom_nas.distillation.recipes import RECIPES
+from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.names import SAMPLER_NAMES
 from atom_nas.search.samplers import SAMPLERS
 
@@ -99,3 +101,14 @@ def test_every_module_imports_where_posix_modules_lack():
         if path.name not in ("__init__.py", "__main__.py")
     }
     assert modules <= imported
+
+
+@pytest.mark.parametrize("workers", ["auto", "3"])
+def test_where_no_worker_can_start_one_process_trains_and_a_line_says_so(
+    workers, capsys, monkeypatch
+):
+    monkeypatch.setattr("atom_nas.scoring.trainer.CAN_START", False)
+    monkeypatch.setattr("atom_nas.scoring.trainer.num_cores", lambda: 2)
+    assert Trainer(make_dataset().normalization, CPU, workers=workers).num_workers == 1
+    said = "candidates are trained in one process: workers need Linux or macOS.\n"
+    assert capsys.readouterr().err == said
