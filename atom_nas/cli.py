@@ -1,26 +1,24 @@
-"""The command line: `atom-nas run`, and its stages one by one."""
+"""The command line: `atom-nas run`, and its stages one by one.
+
+What does the work imports torch, which takes seconds: commands import it themselves, once their
+options have been read. Help, `list` and errors in options are answered without it.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import optuna
+from typing import TYPE_CHECKING, Any
 
 from atom_nas import plugins
-from atom_nas.data.sources import open_dataset
-from atom_nas.defaults import condensation
-from atom_nas.distillation.condense import condense
 from atom_nas.errors import UserError, explain, unknown
 from atom_nas.options import DistillOptions, Options
 from atom_nas.parsing import parse_options
-from atom_nas.pipeline.opening import open_pipeline
-from atom_nas.pipeline.stages import Pipeline
 from atom_nas.storage.run_folder import open_run
-from atom_nas.training.devices import is_device_failure, resolve_device, warm_up
-from atom_nas.training.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from atom_nas.pipeline.stages import Pipeline
 
 
 def run(args: Sequence[str]) -> None:
@@ -39,6 +37,12 @@ def run(args: Sequence[str]) -> None:
 def distill(args: Sequence[str]) -> None:
     """Condense a data set to a few images a class."""
     options = DistillOptions(**_read("distill", DistillOptions, args))
+    from atom_nas.data.sources import open_dataset
+    from atom_nas.defaults import condensation
+    from atom_nas.distillation.condense import condense
+    from atom_nas.training.devices import resolve_device, warm_up
+    from atom_nas.training.memory import keep_freed_memory
+
     device = resolve_device(options.device)
     keep_freed_memory(device)
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
@@ -112,7 +116,6 @@ def main(args: Sequence[str] | None = None) -> None:
         for name, command in COMMANDS.items():
             print(f"  {name:9}{command.__doc__}")
         return
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         if args[0] not in COMMANDS:
             raise unknown("command", args[0], COMMANDS)
@@ -124,6 +127,8 @@ def main(args: Sequence[str] | None = None) -> None:
         print("interrupted; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        from atom_nas.training.devices import is_device_failure
+
         if not is_device_failure(error):
             raise
         told = f"error: {explain(error)}; nothing of it was kept"
@@ -138,14 +143,21 @@ def _read(command: str, kind: type[DistillOptions], args: Sequence[str]) -> dict
 
 
 @contextmanager
-def _open(options: Options) -> Iterator[Pipeline]:
+def _open(options: Options) -> Iterator["Pipeline"]:
+    import optuna
+
+    from atom_nas.pipeline.opening import open_pipeline
+    from atom_nas.training.devices import warm_up
+    from atom_nas.training.memory import keep_freed_memory
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with open_pipeline(options) as pipeline:
         keep_freed_memory(pipeline.device)
         warm_up(pipeline.device)
         yield pipeline
 
 
-def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager[Pipeline]:
+def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager["Pipeline"]:
     """Open the run in --out, or where `args` lead, with the options it has; `args` come first."""
     values = _read(command, Options, args)
     given = Options(**values)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 
 from atom_nas.data.splits import Dataset
-from atom_nas.distillation.condense import Condensation, is_distilled, parse_name
+from atom_nas.distillation.condense import Condensation
+from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.errors import UserError

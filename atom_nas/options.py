@@ -5,13 +5,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
 
-from atom_nas.audit.rivals import AGAINST
-from atom_nas.distillation.condense import parse_name
-from atom_nas.distillation.recipes import RECIPES
+from atom_nas.audit.against import AGAINST
+from atom_nas.distillation.names import RECIPE_NAMES, parse_name
 from atom_nas.errors import UserError, unknown
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
-from atom_nas.search.samplers import SAMPLERS
+from atom_nas.search.names import SAMPLER_NAMES
 from atom_nas.storage.files import read_json
 
 CACHE = Path("~/.cache/atom_nas")
@@ -42,8 +41,8 @@ class DistillOptions:
 
     def __post_init__(self) -> None:
         parse_name(self.proxy)
-        if self.recipe not in RECIPES:
-            raise unknown("recipe", self.recipe, RECIPES)
+        if self.recipe not in RECIPE_NAMES:
+            raise unknown("recipe", self.recipe, RECIPE_NAMES)
         if not 0 <= self.seed < 2**64:
             raise UserError(f"--seed is {self.seed}; it must be from 0 to {2**64 - 1}.")
         for each in fields(self):
@@ -108,7 +107,7 @@ class Options(DistillOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for kind, name, known in (
-            ("sampler", self.sampler, SAMPLERS),
+            ("sampler", self.sampler, SAMPLER_NAMES),
             ("objective", self.objective, OBJECTIVES),
             ("set of rivals", self.against, AGAINST),
         ):

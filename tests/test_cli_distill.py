@@ -21,7 +21,7 @@ def distill_args(data, out, *more):
 
 def test_distill_makes_the_artifact_once(capsys, tmp_path, data, monkeypatch):
     out, devices = tmp_path / "proxy", []
-    monkeypatch.setattr("atom_nas.cli.keep_freed_memory", devices.append)
+    monkeypatch.setattr("atom_nas.training.memory.keep_freed_memory", devices.append)
     main(distill_args(data, out, "--device", "cpu"))
     assert devices == [torch.device("cpu")]
     said = rf"^atom_ipc2: 6 images, \d+ s, in {re.escape(str(out))}$"

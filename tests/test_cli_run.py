@@ -85,7 +85,7 @@ def test_running_again_trains_nothing(finished, monkeypatch):
     for where in ("scoring.trainer.fit_in_parts", "distillation.condense.distill"):
         monkeypatch.setattr(f"atom_nas.{where}", lambda *_, **__: pytest.fail("trained again"))
     devices = []
-    monkeypatch.setattr("atom_nas.cli.keep_freed_memory", devices.append)
+    monkeypatch.setattr("atom_nas.training.memory.keep_freed_memory", devices.append)
     main(["audit", *args[1:]])
     assert devices == [torch.device("cpu")]
     assert {name: (out / name).read_bytes() for name in kept} == before

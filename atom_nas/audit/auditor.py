@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from atom_nas.audit.combination import MIN_FITTED, combine, fit_predictor
 from atom_nas.audit.figures import WIDTH, audit_scores
@@ -24,6 +23,7 @@ from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
 from atom_nas.storage.files import write_json
+from atom_nas.storage.progress import follow
 from atom_nas.training.fit import Outcome
 
 
@@ -104,7 +104,10 @@ class Auditor:
 
     def _free(self, sample: Sample) -> list[Estimator]:
         architectures = [architecture for architecture, _ in sample]
-        return self.free.estimators(tqdm(architectures, desc="free scores", unit="candidate"))
+        total = len(architectures)
+        return self.free.estimators(
+            follow(architectures, "free scores", total=total, unit="candidate")
+        )
 
     def _truth(self, sample: Sample) -> Truth:
         measured = self.truth.measure_all(sample, trainings=self.trainings)

@@ -1,27 +1,15 @@
-"""The rivals of a proxy: other small sets, full data at equal cost, and sets of them by name."""
+"""The rivals of a proxy: other small sets, and full data at equal cost."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from atom_nas.audit.against import AGAINST, FULL
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.storage.files import digest, read_json, write_json
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
-
-AGAINST: dict[str, tuple[str, ...]] = {
-    "free": ("random",),
-    "equal_cost": ("random", "full_annealed", "full_stopped"),
-    "coresets": ("random", "herding", "kmeans"),
-    "all": (
-        *("random", "herding", "kmeans", "dm", "datadam", "atom"),
-        *("full_annealed", "full_stopped"),
-    ),
-}
-"""What is measured beside the free scores, which always are."""
-
-FULL = ("full_annealed", "full_stopped")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,14 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from torch import nn
-from tqdm import tqdm
 
 from atom_nas.data.splits import Dataset
 from atom_nas.errors import DamagedError
 from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.scoring.trainer import Job, Trained, Trainer
-from atom_nas.storage.files import derive_seed, tell
+from atom_nas.storage.files import derive_seed
+from atom_nas.storage.progress import follow, tell
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.tensors import load_tensors, save_packed
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
@@ -103,7 +103,7 @@ class TrainedTruth:
     def measure_all(self, sample: Sample, *, trainings: int = 1) -> list[Measured]:
         """Return the same for each of the sample, several of which may be trained at once."""
         total = trainings * len(sample)
-        for _ in tqdm(self.fill(sample, trainings), desc="truth", unit="training", total=total):
+        for _ in follow(self.fill(sample, trainings), "truth", total=total, unit="training"):
             pass
         return [self._measured(architecture, seed, trainings) for architecture, seed in sample]
 
@@ -241,7 +241,7 @@ class TrainedTruth:
 
     def _losses(self, sample: Sample) -> list[float]:
         what = f"full data, {self.training.steps} steps"
-        for _ in tqdm(self.fill(sample), desc=what, unit="training", total=len(sample)):
+        for _ in follow(self.fill(sample), what, total=len(sample), unit="training"):
             pass
         return [self.validation_loss(architecture, seed=seed) for architecture, seed in sample]
 

@@ -1,17 +1,14 @@
 """A data set condensed by name, `<method>_ipc<N>`: made once, found again by its digest."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from atom_nas import plugins
 from atom_nas.data.images import ImageSet
@@ -19,6 +16,9 @@ from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.macs import count_distillation
 from atom_nas.distillation.matching import Matching, distill
+from atom_nas.distillation.names import is_distilled as is_distilled
+from atom_nas.distillation.names import load_method as load_method
+from atom_nas.distillation.names import parse_name as parse_name
 from atom_nas.distillation.proxy import (
     PREVIEW,
     Proxy,
@@ -31,37 +31,10 @@ from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, digest, tell_made_again
+from atom_nas.storage.progress import Progress
 from atom_nas.training.devices import peak_memory, reset_peak_memory
 
 LOSS_SECONDS, PREVIEW_SECONDS = 1.0, 20.0
-
-
-def parse_name(name: str) -> tuple[str, int]:
-    """Return (method, images per class) of the proxy `name`, as in atom_ipc50.
-
-    Raises UserError where it is no such name or there is no such method.
-    """
-    match = re.fullmatch(r"(.+)_ipc([1-9]\d*)", name)
-    if not match:
-        raise UserError(
-            f"proxy {name!r} is not <method>_ipc<images per class>, as in atom_ipc50; "
-            f"methods: {', '.join(sorted(plugins.available('atom_nas.distillation.methods')))}."
-        )
-    load_method(match[1])
-    return match[1], int(match[2])
-
-
-def load_method(method: str) -> ModuleType:
-    """Return the module of `method`, which defines `describe` or `select`."""
-    module = plugins.load("atom_nas.distillation.methods", method, kind="proxy method", needs=())
-    if not hasattr(module, "describe") and not hasattr(module, "select"):
-        raise UserError(f"proxy method {method!r} defines neither describe nor select.")
-    return module
-
-
-def is_distilled(method: str) -> bool:
-    """Say whether `method` distils images, rather than selecting real ones."""
-    return hasattr(load_method(method), "describe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,12 +183,12 @@ def _distil(
     def draw_preview(images: Tensor) -> None:
         save_preview(to_pixels(images), train.num_classes, folder / PREVIEW)
 
-    with tqdm(total=recipe.steps, desc=job.name, unit="step", mininterval=1.0) as bar:
+    with Progress(job.name, total=recipe.steps, unit="step") as progress:
         images, seconds = distill(
             matching,
             job.images_per_class,
             checkpoint=_checkpoint(folder),
-            watch=_watcher(bar, draw_preview),
+            watch=_watcher(progress, draw_preview),
         )
     return to_pixels(images), seconds
 
@@ -234,20 +207,20 @@ def _whitening(train_digest: str, real: Tensor) -> ZCA:
 
 
 def _watcher(
-    bar: "tqdm[None]", draw_preview: Callable[[Tensor], None]
+    progress: Progress, draw_preview: Callable[[Tensor], None]
 ) -> Callable[[int, Tensor, Tensor], None]:
-    """Return what moves `bar` at every step, and now and then shows the loss and the images."""
+    """Return what tells of every step, and now and then of the loss, and draws the images."""
     shown = drawn = time.perf_counter()
 
     def watch(step: int, loss: Tensor, images: Tensor) -> None:
         nonlocal shown, drawn
         now = time.perf_counter()
         if now - shown > LOSS_SECONDS:
-            bar.set_postfix(loss=f"{loss.item():.3g}", refresh=False)
+            progress.show(loss=f"{loss.item():.3g}")
             shown = now
         if now - drawn > PREVIEW_SECONDS:
             draw_preview(images)
             drawn = now
-        bar.update(step - bar.n)
+        progress.reach(step)
 
     return watch

@@ -5,13 +5,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.data.splits import Dataset
 from atom_nas.export.folder import Trained, export_model
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate
+from atom_nas.storage.progress import follow, note
 
 
 def export_best(
@@ -29,7 +28,7 @@ def export_best(
     failed is left out, and a line says so.
     """
     sample = [(each.architecture, each.seed) for each in best if each.seed is not None]
-    for _ in tqdm(trained.fill(sample), "export", unit="candidate", total=len(sample)):
+    for _ in follow(trained.fill(sample), "export", total=len(sample), unit="candidate"):
         pass
     ranked = []
     for candidate in best:
@@ -37,7 +36,7 @@ def export_best(
         measured = trained.measure(candidate.architecture, seed=candidate.seed)
         if math.isnan(measured.validation[0]):
             reason = trained.failure(candidate.architecture, seed=candidate.seed)
-            tqdm.write(f"{candidate.name} is not exported, its full-data training failed: {reason}")
+            note(f"{candidate.name} is not exported, its full-data training failed: {reason}")
         else:
             ranked.append((measured, candidate))
     ranked.sort(key=lambda pair: -pair[0].validation[0])

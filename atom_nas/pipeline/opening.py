@@ -5,10 +5,8 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from tqdm import tqdm
-
+from atom_nas.audit.against import AGAINST, FULL
 from atom_nas.audit.record import Audit
-from atom_nas.audit.rivals import AGAINST, FULL
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
@@ -26,6 +24,7 @@ from atom_nas.scoring.space import Space, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.candidate import Candidate
 from atom_nas.storage.files import write_json
+from atom_nas.storage.progress import note
 from atom_nas.storage.run_folder import open_run
 from atom_nas.training.devices import resolve_device
 
@@ -79,12 +78,12 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", options)
         if dataset.max_macs and not options.max_macs:
-            tqdm.write(
+            note(
                 f"candidates have at most {dataset.max_macs:,} multiply-adds on {dataset.name}; "
                 "--max-macs says otherwise."
             )
         if data.excerpt:
-            tqdm.write(
+            note(
                 f"nets are exported with weights from the {len(data.train):,} images of "
                 f"{data.name}; put all of {data.excerpt.of} under {options.data_dir} for better."
             )

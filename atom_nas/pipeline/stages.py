@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from atom_nas.audit.auditor import Auditor
 from atom_nas.audit.free_scores import FreeScores
@@ -19,7 +18,8 @@ from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.splits import Dataset
 from atom_nas.defaults import AUDITED, AUDITED_BY_TABLE, condensation
-from atom_nas.distillation.condense import condense, parse_name
+from atom_nas.distillation.condense import condense
+from atom_nas.distillation.names import parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
 from atom_nas.options import Options
@@ -34,6 +34,7 @@ from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import digest, write_json
+from atom_nas.storage.progress import Progress, note
 from atom_nas.training.schedule import Training
 
 
@@ -75,12 +76,12 @@ class Pipeline:
         )
         study = self._study()
         self._prepare(study, self.options.trials)
-        with tqdm(total=self.options.trials, desc="search", unit="trial") as bar:
+        with Progress("search", total=self.options.trials, unit="trial") as progress:
 
             def watch(candidates: list[Candidate]) -> None:
                 if best := self.best(candidates):
-                    bar.set_postfix(best=f"{best[0].accuracy:.1%}", refresh=False)
-                bar.update(len(candidates) - bar.n)
+                    progress.show(best=f"{best[0].accuracy:.1%}")
+                progress.reach(len(candidates))
                 write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
             candidates = study.run(self.options.trials, watch)
@@ -118,7 +119,7 @@ class Pipeline:
             found = audit.proxy.spearman.high - audit.proxy.spearman.low
             if width is None or found < width or not (more := list(islice(stream, 10))):
                 return audit
-            tqdm.write(f"n = {len(sample)}: the interval is {found:.2f} wide; {len(more)} more.")
+            note(f"n = {len(sample)}: the interval is {found:.2f} wide; {len(more)} more.")
             sample += more
 
     def export(self, candidates: list[Candidate]) -> list[Path]:
@@ -293,4 +294,4 @@ class Pipeline:
 
     def _say(self, line: str) -> None:
         if line:
-            tqdm.write(line)
+            note(line)

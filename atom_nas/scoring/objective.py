@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atom_nas.training.fit import Outcome
+if TYPE_CHECKING:  # options are read by the names below, without torch
+    from atom_nas.training.fit import Outcome
 
-MEASURES: Mapping[str, Callable[[Outcome], float]] = {
+MEASURES: Mapping[str, Callable[["Outcome"], float]] = {
     "accuracy": lambda outcome: outcome.accuracy,
     "accuracy_times_likelihood": lambda outcome: outcome.accuracy * math.exp(-outcome.curve[-1]),
     "loss": lambda outcome: -outcome.loss,

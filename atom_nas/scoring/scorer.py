@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-from tqdm import tqdm
 
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Array, Estimator, Kind
 from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores, Wanted
 from atom_nas.storage.files import derive_seed
+from atom_nas.storage.progress import follow
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 from atom_nas.training.schedule import Training
 
@@ -58,7 +58,7 @@ class Scorer:
         """Do what trainings of the sample on `name` lack, several at once where that can be."""
         wanted = self._wanted(name, sample)
         done = self.table.fill(wanted, self.training)
-        for _ in tqdm(done, desc=name, unit="training", total=len(wanted), disable=not wanted):
+        for _ in follow(done, name, total=len(wanted), unit="training"):
             pass
 
     def _wanted(self, name: str, sample: Sample) -> list[Wanted]:

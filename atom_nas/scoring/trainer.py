@@ -11,11 +11,12 @@ import torch
 from atom_nas.data.images import ImageSet, Normalization
 from atom_nas.errors import UserError, explain
 from atom_nas.scoring.space import Space, architecture_json, load_space, no_exit
+from atom_nas.storage.progress import tell
 from atom_nas.storage.tensors import pack_tensors
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
 from atom_nas.training.fit import Outcome, evaluate, fit_in_parts
-from atom_nas.training.pool import Lost, Pool, num_cores
+from atom_nas.training.pool import CAN_START, Lost, Pool, num_cores
 from atom_nas.training.schedule import Training
 from atom_nas.training.shared import Shared, Store
 from atom_nas.training.turns import finish, in_turn
@@ -85,8 +86,8 @@ class Trainer:
     ) -> None:
         """Train so many at once on `device`: a number, or auto.
 
-        Auto is as many as have a core on a CPU, and `STREAMS` on a GPU. Raises UserError for more
-        than one on any other device.
+        Auto is as many as have a core on a CPU, and `STREAMS` on a GPU. On Windows a CPU has one,
+        and a line says so. Raises UserError for more than one on any other device.
         """
         most = {"cpu": num_cores(), "cuda": STREAMS}.get(device.type, 1)
         self._is_auto = workers == "auto"
@@ -96,6 +97,9 @@ class Trainer:
                 f"--workers is {workers}, and candidates are trained on {device}, one after the "
                 "other; give auto or 1."
             )
+        if self.num_workers > 1 and device.type == "cpu" and not CAN_START:
+            tell("candidates are trained in one process: workers need Linux or macOS.")
+            self.num_workers = 1
         self._device, self._store = device, Store(normalization, device)
         self._pool = Pool(_carry_out, self.num_workers)
 

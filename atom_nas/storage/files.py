@@ -6,16 +6,14 @@ import io
 import json
 import os
 import re
-import sys
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from atom_nas.errors import DamagedError
+from atom_nas.storage.progress import tell as tell
 
 CHECKSUM = "checksum"
 """The key of a JSON file, and the last column of a table, that proves the rest."""
@@ -67,11 +65,6 @@ def check_files(folder: Path, digests: Mapping[str, str]) -> None:
     for name, expected in digests.items():
         if file_digest(folder / name) != expected:
             raise DamagedError(folder / name)
-
-
-def tell(line: str) -> None:
-    """Write `line` to stderr, clear of a progress bar."""
-    tqdm.write(line, file=sys.stderr)
 
 
 def tell_made_again(damage: DamagedError) -> None:

@@ -1,5 +1,6 @@
 """The run folder: one process works in it, with the settings that it was made with."""
 
+import errno
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import filelock
 
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import canonical_json, read_json, write_json
+from atom_nas.storage.progress import LOG, logged_to
 
 SETTINGS = "settings.json"
 """In a run folder: what it was made with, written before anything else and never changed."""
@@ -18,6 +20,8 @@ SETTINGS = "settings.json"
 @contextmanager
 def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
     """Make or reopen the run folder, alone in it, and hold it to the `settings` it was made with.
+
+    What is told while it is open goes to its log too.
 
     Raises UserError where it cannot be written, is in use, was made with other settings or holds
     files that are not of a run; in the last two cases nothing in it is touched.
@@ -38,7 +42,8 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         _hold_to_settings(folder, wanted)  # again: another process may have made it since
         if not (folder / SETTINGS).exists():
             write_json(folder / SETTINGS, wanted)
-        yield folder
+        with logged_to(folder / LOG):
+            yield folder
     except OSError as error:
         if error.errno in _DISK_FULL:
             raise UserError(
@@ -50,7 +55,7 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         lock.release()
 
 
-_DISK_FULL = {28, 122}  # ENOSPC, EDQUOT
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:

@@ -1,13 +1,17 @@
 """Where tensors live and at which precision nets run, per device."""
 
 import re
-import resource
 import sys
 
 import torch
 from torch.nn import functional as F
 
 from atom_nas.errors import UserError, unknown
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -56,10 +60,13 @@ def is_device_failure(error: BaseException) -> bool:
 def peak_memory(device: torch.device) -> int:
     """Return the peak memory in bytes: allocated on a GPU, resident for a CPU process.
 
-    On a GPU that since `reset_peak_memory`, else since the process began.
+    On a GPU that since `reset_peak_memory`, else since the process began; 0 on Windows, where
+    the standard library does not tell.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if resource is None:
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

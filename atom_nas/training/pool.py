@@ -29,6 +29,9 @@ MIN_PATIENCE, TIMES_LONGER = 3600.0, 20
 MAX_STILLBORN = 3
 """Workers in a row that may end before they take a job."""
 
+CAN_START = os.name == "posix"
+"""Whether workers can be started: they are handed open sockets and files, not so on Windows."""
+
 _BOOT = """
 import signal, sys, json
 signal.signal(signal.SIGINT, signal.SIG_IGN)
