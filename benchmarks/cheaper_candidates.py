@@ -26,7 +26,8 @@ from atom_nas.audit.ranking import Estimate, spearman
 from atom_nas.audit.sampling import audited_sample
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
-from atom_nas.distillation.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset
-from atom_nas.distillation.condense import Condensation, condense, is_distilled, load_method
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.names import is_distilled, load_method
 from atom_nas.distillation.paper_nets import NETS
 from atom_nas.distillation.paper_protocol import PaperAccuracy
 from atom_nas.distillation.proxy import Proxy

@@ -25,8 +25,8 @@ from plain_distillation import plain_step
 from sides import Side
 from torch import Tensor
 
-from atom_nas.distillation.condense import load_method
 from atom_nas.distillation.matching import Matching, distill
+from atom_nas.distillation.names import load_method
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
 from atom_nas.parsing import parse_options

@@ -28,7 +28,8 @@ from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.data.mosaic import save_mosaic
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import hold_out
-from atom_nas.distillation.condense import Condensation, condense, is_distilled, parse_name
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError

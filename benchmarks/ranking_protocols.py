@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset
-from atom_nas.distillation.condense import Condensation, condense, is_distilled
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.names import is_distilled
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE

@@ -64,7 +64,7 @@ def test_the_images_are_of_the_splits_that_sets_and_truth_were_made_with(box):
 
 
 def test_the_set_of_the_main_job_is_in_it(box):
-    assert Options().dataset == box.name and Options().proxy in box.excerpt.sets
+    assert Options().proxy in box.excerpt.sets
 
 
 @pytest.mark.parametrize("name", ["train.png", "truth.csv", "manifest.json"])
@@ -80,7 +80,7 @@ def test_a_damaged_file_is_one_line(broken_box, tmp_path, name, damage):
 
 
 def test_a_set_is_taken_as_it_is_and_mended_where_a_run_keeps_it(box, tmp_path, capsys):
-    job = condensation(Options(), box, CPU)
+    job = condensation(Options(dataset="cifar10_box"), box, CPU)
     proxy = condense(job, tmp_path / "own", CPU)
     assert len(proxy.images) == 500 and proxy.kind == "distilled" and proxy.seconds > 0
     assert proxy.images.class_names == CLASS_NAMES
@@ -114,7 +114,9 @@ def test_real_images_are_drawn_from_the_box_anew_for_each_seed(box, tmp_path):
     ],
 )
 def test_what_needs_all_the_images_is_refused_in_one_line(tmp_path, change, culprits):
-    options = Options(out=tmp_path / "run", data_dir=tmp_path, device="cpu", **change)
+    options = Options(
+        dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu", **change
+    )
     with pytest.raises(UserError) as caught, open_pipeline(options):
         pass
     one_line(caught, *culprits)
@@ -123,12 +125,12 @@ def test_what_needs_all_the_images_is_refused_in_one_line(tmp_path, change, culp
 
 def test_a_second_condensation_is_refused(box):
     with pytest.raises(UserError) as caught:
-        condensation(Options(), box, CPU, number=1)
+        condensation(Options(dataset="cifar10_box"), box, CPU, number=1)
     one_line(caught, "--proxy-seeds 1")
 
 
 def test_an_audit_takes_its_candidates_from_the_table(tmp_path):
-    options = Options(out=tmp_path / "run", data_dir=tmp_path, device="cpu")
+    options = Options(dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu")
     with open_pipeline(options) as pipeline:
         sample = list(islice(pipeline._audited(), 20))
         measured = pipeline.table.measure_all(sample)
@@ -147,7 +149,9 @@ def test_the_table_tells_of_no_other_candidate():
 
 @pytest.mark.parametrize("proxy", ["atom_ipc50", "random_ipc50"])
 def test_exported_nets_see_what_the_box_holds_where_there_is_no_more(box, tmp_path, capsys, proxy):
-    options = Options(out=tmp_path / "run", data_dir=tmp_path, device="cpu", proxy=proxy)
+    options = Options(
+        dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu", proxy=proxy
+    )
     with open_pipeline(options) as pipeline:
         data = pipeline.trained.dataset
     is_condensed = proxy.startswith("atom")
@@ -159,7 +163,7 @@ def test_exported_nets_see_what_the_box_holds_where_there_is_no_more(box, tmp_pa
 
 def test_exported_nets_see_all_images_that_are_at_hand(tmp_path, capsys):
     np.savez(tmp_path / "cifar10.npz", **arrays(10, shape=(32, 32, 3)))
-    options = Options(out=tmp_path / "run", data_dir=tmp_path, device="cpu")
+    options = Options(dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu")
     with open_pipeline(options) as pipeline:
         assert pipeline.trained.dataset.name == "cifar10"
         assert len(pipeline.trained.dataset.train) == 50  # of 60, a fifth held out

@@ -11,7 +11,7 @@ from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
-from atom_nas.distillation.condense import load_method
+from atom_nas.distillation.names import load_method
 from atom_nas.distillation.paper_nets import NETS
 from atom_nas.distillation.paper_protocol import PaperAccuracy, Protocol, fit, train_and_test
 from atom_nas.training.batches import Examples

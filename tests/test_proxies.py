@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from atom_nas import plugins
-from atom_nas.distillation.condense import Condensation, is_distilled, parse_name
+from atom_nas.distillation.condense import Condensation
+from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.errors import UserError
 from atom_nas.testing.methods import (
     PER_CLASS,

@@ -16,9 +16,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.data.whitening import ZCA
 from atom_nas.distillation.macs import count_distillation
 from atom_nas.distillation.matching import Matching, distill
-from atom_nas.distillation.names import is_distilled as is_distilled
-from atom_nas.distillation.names import load_method as load_method
-from atom_nas.distillation.names import parse_name as parse_name
+from atom_nas.distillation.names import is_distilled, load_method
 from atom_nas.distillation.proxy import (
     PREVIEW,
     Proxy,

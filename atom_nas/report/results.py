@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from atom_nas.audit.record import Audit
 from atom_nas.errors import DamagedError
-from atom_nas.storage.files import check_files, read_csv, read_json, tell
+from atom_nas.storage.files import check_files, read_csv, read_json
+from atom_nas.storage.progress import tell
 
 Array = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from atom_nas.errors import DamagedError
-from atom_nas.storage.progress import tell as tell
+from atom_nas.storage.progress import tell
 
 CHECKSUM = "checksum"
 """The key of a JSON file, and the last column of a table, that proves the rest."""

@@ -10,7 +10,8 @@ from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset, Source, split
 from atom_nas.distillation import embedding
-from atom_nas.distillation.condense import Condensation, condense, is_distilled
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.names import is_distilled
 from atom_nas.distillation.recipes import Recipe
 
 PER_CLASS = 20
