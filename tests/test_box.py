@@ -1,13 +1,13 @@
 """CIFAR-10 in the box: what it holds, what a run does with it, what it refuses."""
 
 import shutil
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from made_data import arrays, one_line
+from tiny_run import rows_of
 
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.audit.truths import cifar10_box as table_module
@@ -132,9 +132,11 @@ def test_a_second_condensation_is_refused(box):
 def test_an_audit_takes_its_candidates_from_the_table(tmp_path):
     options = Options(dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu")
     with open_pipeline(options) as pipeline:
-        sample = list(islice(pipeline._audited(), 20))
+        sample = list(pipeline._audited())
         measured = pipeline.table.measure_all(sample)
-    assert len({candidate_name(each) for each, _ in sample}) == 20
+    rows = rows_of(cifar10_box.BOX / "truth.csv")
+    names = [candidate_name(architecture) for architecture, _ in sample]
+    assert sorted(names) == sorted({row["candidate"] for row in rows})
     assert all(0 < each.validation[0] < 1 and each.test and each.macs for each in measured)
 
 
