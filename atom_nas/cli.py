@@ -16,6 +16,7 @@ from atom_nas.distillation.condense import condense
 from atom_nas.errors import UserError, explain, unknown
 from atom_nas.options import DistillOptions, Options
 from atom_nas.parsing import parse_options
+from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
 from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.storage.run_folder import open_run
@@ -80,6 +81,30 @@ def report(args: Sequence[str]) -> None:
         print(f"report: {pipeline.report()}")
 
 
+def retrain(args: Sequence[str]) -> None:
+    """Train an exported architecture on other data, and export it again."""
+    options = RetrainOptions(**_read("retrain", RetrainOptions, args))
+    from atom_nas.export.card import read_metrics
+    from atom_nas.pipeline.retraining import retrain
+
+    keep_freed_memory(resolve_device(options.device))
+    folder = retrain(options)
+    found = read_metrics(folder)
+    epoch = f"epoch {found['best_epoch']} of {found['epochs']}"
+    print(f"{found['validation_accuracy']:.1%} on the validation split, {epoch}")
+    print(f"{found['test_accuracy']:.1%} on the test split")
+    print(f"exported: {folder}")
+
+
+def predict(args: Sequence[str]) -> None:
+    """Say the most probable classes of pictures by an exported net."""
+    options = PredictOptions(**_read("predict", PredictOptions, args))
+    from atom_nas.export.reopened import answers
+
+    for line in answers(options.export, options.pictures):
+        print(line)
+
+
 def list_plugins(args: Sequence[str]) -> None:
     """Show search spaces, proxies, data sets and tables of truth."""
     for title, package in (
@@ -100,6 +125,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "audit": audit,
     "export": export,
     "report": report,
+    "retrain": retrain,
+    "predict": predict,
     "list": list_plugins,
 }
 
@@ -131,7 +158,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-def _read(command: str, kind: type[DistillOptions], args: Sequence[str]) -> dict[str, Any]:
+def _read(command: str, kind: type[Any], args: Sequence[str]) -> dict[str, Any]:
     """Return the options of `kind` that `args` and their --config FILE.toml set."""
     about = COMMANDS[command].__doc__
     return parse_options(kind, args, usage=f"atom-nas {command}", about=about)
