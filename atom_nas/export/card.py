@@ -39,7 +39,7 @@ def is_retrained(folder: Path) -> bool:
     """Say whether the export in `folder` is of a net that was chosen on other data."""
     try:
         return RETRAINED_FROM in read_metrics(folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return False
 
 

@@ -119,7 +119,7 @@ def _is_made(folder: Path, made_with: str) -> bool:
         return False
     try:
         found = read_metrics(folder).get(MADE_WITH)
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         found = None
     if found != made_with:
         raise UserError(
