@@ -17,7 +17,7 @@ from made_export import GREY, SOURCES, convnet_of, load_source, make_trained, re
 from tiny_run import error_of, save_data
 
 from atom_nas.cli import main
-from atom_nas.data.sources import open_dataset
+from atom_nas.data import sources, splits
 from atom_nas.errors import UserError
 from atom_nas.export import folder as export
 from atom_nas.export.folder import export_model
@@ -71,7 +71,10 @@ def test_the_net_learns_other_images_and_classes(tmp_path, source, data, capsys)
     assert read_json(folder / "preprocessing.json")["image_shape"] == list(GREY)
     assert read_json(folder / "preprocessing.json")["class_names"] == ["0", "1", "2"]
 
-    found, dataset = read_json(folder / "metrics.json"), open_dataset(str(data), tmp_path, seed=0)
+    found, dataset = (
+        read_json(folder / "metrics.json"),
+        sources.open_dataset(str(data), tmp_path, seed=0),
+    )
     assert found["images"] == {"train": 108, "validation": 27, "test": 45}
     assert (found["dataset"], found["epochs"], found["steps"]) == ("toy", 8, 16)
     assert 1 <= found["best_epoch"] <= 8
@@ -133,6 +136,26 @@ def test_by_default_there_are_enough_steps(tmp_path, source, data, monkeypatch):
     monkeypatch.setattr("atom_nas.pipeline.retraining.LEAST_STEPS", 9)
     run(source, "--dataset", data)
     assert read_json(tmp_path / "best-toy" / "metrics.json")["epochs"] == 5
+
+
+@pytest.mark.parametrize("is_at_hand", [True, False])
+def test_of_an_excerpt_all_images_are_taken_where_they_are(
+    tmp_path, source, data, monkeypatch, capsys, is_at_hand
+):
+    whole = sources.load_source(str(data), tmp_path)[1]
+    excerpt = splits.Excerpt(
+        of="toy", sets={}, truth="toy", whole=lambda: whole if is_at_hand else None
+    )
+    few = splits.Source(train=whole.train.select(torch.arange(0, 180, 3)), excerpt=excerpt)
+    monkeypatch.setattr(
+        "atom_nas.pipeline.retraining.open_dataset",
+        lambda *_, seed: splits.split("box", few, seed=seed),
+    )
+    run(source, "--dataset", "box", "--epochs", 1)
+    name, count = ("toy", 108) if is_at_hand else ("box", 36)
+    assert read_json(tmp_path / f"best-{name}" / "metrics.json")["images"]["train"] == count
+    said = "is trained on the 36 images of box; --dataset toy has all."
+    assert (said in capsys.readouterr().out) is not is_at_hand
 
 
 def test_a_relative_path_of_no_name_has_one(tmp_path, source, data, monkeypatch):
