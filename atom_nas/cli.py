@@ -15,6 +15,7 @@ from atom_nas import plugins
 from atom_nas.errors import UserError, explain, unknown
 from atom_nas.options import DistillOptions, Options
 from atom_nas.parsing import parse_options
+from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
 from atom_nas.storage.run_folder import open_run
 
 if TYPE_CHECKING:
@@ -84,6 +85,32 @@ def report(args: Sequence[str]) -> None:
         print(f"report: {pipeline.report()}")
 
 
+def retrain(args: Sequence[str]) -> None:
+    """Train an exported architecture on other data, and export it again."""
+    options = RetrainOptions(**_read("retrain", RetrainOptions, args))
+    from atom_nas.export.card import read_metrics
+    from atom_nas.pipeline.retraining import retrain
+    from atom_nas.training.devices import resolve_device
+    from atom_nas.training.memory import keep_freed_memory
+
+    keep_freed_memory(resolve_device(options.device))
+    folder = retrain(options)
+    found = read_metrics(folder)
+    epoch = f"epoch {found['best_epoch']} of {found['epochs']}"
+    print(f"{found['validation_accuracy']:.1%} on the validation split, {epoch}")
+    print(f"{found['test_accuracy']:.1%} on the test split")
+    print(f"exported: {folder}")
+
+
+def predict(args: Sequence[str]) -> None:
+    """Say the most probable classes of pictures by an exported net."""
+    options = PredictOptions(**_read("predict", PredictOptions, args))
+    from atom_nas.export.reopened import answers
+
+    for line in answers(options.export, options.pictures):
+        print(line)
+
+
 def list_plugins(args: Sequence[str]) -> None:
     """Show search spaces, proxies, data sets and tables of truth."""
     for title, package in (
@@ -104,6 +131,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "audit": audit,
     "export": export,
     "report": report,
+    "retrain": retrain,
+    "predict": predict,
     "list": list_plugins,
 }
 
@@ -136,7 +165,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-def _read(command: str, kind: type[DistillOptions], args: Sequence[str]) -> dict[str, Any]:
+def _read(command: str, kind: type[Any], args: Sequence[str]) -> dict[str, Any]:
     """Return the options of `kind` that `args` and their --config FILE.toml set."""
     about = COMMANDS[command].__doc__
     return parse_options(kind, args, usage=f"atom-nas {command}", about=about)

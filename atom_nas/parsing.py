@@ -1,7 +1,9 @@
 """Text to values: the options of a dataclass, from arguments and TOML, and settings as in a=1,b=2.
 
 Every field of the dataclass is an option, `--its-name VALUE`, whose help is the docstring below the
-field. A tuple takes several values, a bool none.
+field. A tuple takes several values, a bool none. A field with the metadata `positional`, the name
+that help and errors call it by, takes words that follow no option; a tuple takes all that are left.
+A field without a default must be set.
 """
 
 import ast
@@ -11,8 +13,8 @@ import shutil
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -35,26 +37,42 @@ def parse_options(
     """Return the fields of the dataclass `kind` that `args` set, over those of --config FILE.toml.
 
     With --help it prints `usage`, `about` and every option, and ends the process. Raises UserError
-    where an option does not exist, lacks its value, or cannot have it.
+    where an option does not exist, lacks its value, cannot have it, or is missing.
     """
     options = [*_options(kind), _CONFIG]
     if "--help" in args or "-h" in args:
         print(_help(options, _meanings(kind), usage, about or ""))
         sys.exit(0)
     by_flag = {flag: option for option in options for flag in option.flags}
+    places = [option for option in options if option.place]
     found: dict[str, Any] = {}
     rest = list(args)
     while rest:
+        if places and not rest[0].startswith("-"):
+            option = places.pop(0)
+            values = _take(rest, option.most)
+            found[option.name] = option.read(option.place, values)
+            continue
         word, is_joined, value = rest.pop(0).partition("=")
         flag = word.replace("_", "-")
         if flag not in by_flag:
             raise unknown("option", word, by_flag)
-        option, values = by_flag[flag], [value] if is_joined else []
-        while not is_joined and len(values) < option.most and rest and rest[0][:2] != "--":
-            values.append(rest.pop(0))
-        found[option.name] = option.read(flag, values)
+        option = by_flag[flag]
+        found[option.name] = option.read(flag, [value] if is_joined else _take(rest, option.most))
     config = found.pop(_CONFIG.name, None)
-    return {**(read_config(config, kind) if config else {}), **found}
+    found = {**(read_config(config, kind) if config else {}), **found}
+    for option in options:
+        if option.is_needed and option.name not in found:
+            raise UserError(f"{option.title} is missing; give {_WORDS[option.kind][1]}.")
+    return found
+
+
+def _take(rest: list[str], most: float) -> list[str]:
+    """Take from `rest` the values in front, at most so many."""
+    values: list[str] = []
+    while len(values) < most and rest and rest[0][:2] != "--":
+        values.append(rest.pop(0))
+    return values
 
 
 def read_config(path: Path, kind: type[Any]) -> dict[str, Any]:
@@ -117,6 +135,20 @@ class _Option:
     """Of its value, or of each of its values."""
     is_tuple: bool = False
     default: object = None
+    place: str = ""
+    """What it is called where it is given by its place, behind no flag."""
+    is_needed: bool = False
+
+    @property
+    def title(self) -> str:
+        """What help and errors call it."""
+        return self.place or ", ".join(self.flags)
+
+    @property
+    def written(self) -> str:
+        """How it is written on a command line, as in --width NUMBER or PICTURE ..."""
+        value = "" if self.place else f" {_WORDS[self.kind][0]}"
+        return self.title + value + " ..." * self.is_tuple
 
     @property
     def most(self) -> float:
@@ -151,13 +183,17 @@ def _options(kind: type[Any]) -> list[_Option]:
     for field in fields(kind):
         hint = types[field.name]
         names = (field.name, *field.metadata.get("aliases", ()))
+        place, is_needed = field.metadata.get("positional", ""), field.default is MISSING
+        flags = () if place else tuple(f"--{name.replace('_', '-')}" for name in names)
         options.append(
             _Option(
                 name=field.name,
-                flags=tuple(f"--{name.replace('_', '-')}" for name in names),
+                flags=flags,
                 kind=get_args(hint)[0] if get_args(hint) else hint,
                 is_tuple=get_origin(hint) is tuple,
-                default=field.default,
+                default=None if is_needed else field.default,
+                place=place,
+                is_needed=is_needed,
             )
         )
     return options
@@ -179,13 +215,14 @@ def _meanings(kind: type[Any]) -> dict[str, str]:
     return meanings
 
 
-def _help(options: Iterable[_Option], meanings: Mapping[str, str], usage: str, about: str) -> str:
+def _help(options: Sequence[_Option], meanings: Mapping[str, str], usage: str, about: str) -> str:
     """Return what --help prints, as wide as the terminal, at most 100 characters."""
     width, column = min(100, shutil.get_terminal_size().columns), 26
+    needed = [each.written for each in options if each.place or each.is_needed]
+    usage = " ".join([usage, *needed])
     lines = [f"usage: {usage} [--option VALUE ...]", "", about.strip(), ""]
     for option in options:
-        value = f" {_WORDS[option.kind][0]}" + " ..." * option.is_tuple
-        head = "  " + (", ".join(option.flags) + value).ljust(column - 2)
+        head = "  " + option.written.ljust(column - 2)
         defaults = option.default if isinstance(option.default, tuple) else (option.default,)
         shown = " ".join(str(each) for each in defaults if each is not None and each is not False)
         text = meanings.get(option.name, "") + (f" [{shown}]" if shown else "")

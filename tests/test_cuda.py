@@ -25,7 +25,9 @@ from atom_nas.distillation.recipes import Recipe
 from atom_nas.scoring.space import load_space
 from atom_nas.training.batches import Examples
 from atom_nas.training.convnet import ConvNet, FeatureNet
+from atom_nas.training.course import Course
 from atom_nas.training.devices import autocast, warm_up
+from atom_nas.training.final import final_training, fit_to_best
 from atom_nas.training.fit import evaluate, fit
 from atom_nas.training.schedule import Training
 
@@ -190,6 +192,31 @@ def test_a_candidate_s_step_is_recorded_once_and_replayed(gpu, monkeypatch):
     longer, still, replays = launches(gpu, 25)
     assert replays == 23 and still == recorded
     assert 0 < (longer - short) / 20 < 20  # ten epochs' images are moved, and rates are set
+
+
+@UNREADABLE
+def test_a_final_training_records_its_step_and_goes_on(gpu, monkeypatch, tmp_path):
+    """Two groups of parameters, smoothed labels, measured every epoch, kept, and gone on with."""
+    kept = {}
+
+    def save(path, tensors, notes):
+        kept.update(tensors=dict(tensors), notes=notes)
+        path.touch()
+
+    monkeypatch.setattr("atom_nas.training.final.save_sealed", save)
+    monkeypatch.setattr("atom_nas.training.final.load_sealed", lambda _: tuple(kept.values()))
+    monkeypatch.setattr("atom_nas.training.final.CHECKPOINT_SECONDS", 0.0)
+    training, sets = final_training(epochs=4, num_images=128, flip=True), (make_examples(128),) * 2
+    net = ConvNet((3, 16, 16), 10, width=8)
+    best, _ = fit_to_best(
+        net, *sets, training, seed=0, checkpoint=tmp_path / "kept", watch=lambda *_: None
+    )
+    assert gpu.replays == 4 * 2 - 2
+    assert all(each.device.type == "cuda" for each in best.weights.values())
+    other = Course(ConvNet((3, 16, 16), 10, width=8), sets[0], replace(training, steps=12), seed=1)
+    other.restore({**kept["tensors"], "steps": torch.tensor(8)})
+    other.go_on(4)
+    assert other.steps == 12
 
 
 def test_each_size_of_a_batch_is_recorded_by_itself(gpu):

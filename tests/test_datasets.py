@@ -72,6 +72,18 @@ def test_flip_and_whiten(name, flip, whiten, tmp_path):
     assert (dataset.flip, dataset.whiten) == (flip, whiten)
 
 
+@pytest.mark.parametrize(
+    ("name", "about"),
+    [
+        ("digits", "UCI/scikit-learn digits, CC BY 4.0"),
+        ("cifar10", "CIFAR-10, Krizhevsky 2009; no licence stated, cite the technical report"),
+        ("npz", ""),
+    ],
+)
+def test_whose_data_it_is(name, about, tmp_path):
+    assert open_dataset(prepared(name, tmp_path)[0], tmp_path, seed=0).about == about
+
+
 def test_a_files_name_does_not_decide_on_whitening(tmp_path):
     np.savez(tmp_path / "cifar10.npz", **arrays(10))
     assert open_dataset("cifar10", tmp_path, seed=0).whiten

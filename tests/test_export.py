@@ -34,7 +34,7 @@ from atom_nas.export import folder as export
 from atom_nas.export import graphs
 from atom_nas.export.folder import export_model
 from atom_nas.export.portable import portable_source
-from search_spaces import convnet, mobile
+from search_spaces import convnet, mobile, nas_bench_201
 
 HAS_ONNX = all(importlib.util.find_spec(name) for name in graphs.ONNX_PACKAGES)
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="needs the extra `export`")
@@ -136,7 +136,9 @@ def test_readme_names_only_what_is_there(exported):
     assert ("torchvision" in text) == (folder.name == "mobile")
     assert "safetensors, torch" in text
     assert "atom_nas" not in text
-    assert len(text.strip().splitlines()) <= 6
+    how, card = text.split("\n\n## Model card\n\n")
+    assert len(how.splitlines()) <= 6
+    assert "1,234 parameters, 5,678 multiply-adds an image." in card
 
 
 def test_source_is_the_space_verbatim_and_imports_nothing_of_this_package(exported):
@@ -189,6 +191,41 @@ def test_command_line_classifies_pictures_without_this_package(image_shape, tmp_
         assert bad.returncode == 2
         assert "broken.png: cannot identify" in bad.stderr
         assert "Traceback" not in bad.stderr
+
+
+SPACES = {
+    "convnet": (convnet, convnet_of(depth=1)),
+    "mobile": (
+        mobile,
+        mobile.Architecture(**{name: allowed[0] for name, allowed in mobile.CHOICES.items()}),
+    ),
+    "nas_bench_201": (
+        nas_bench_201,
+        nas_bench_201.Architecture.from_string(
+            "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|none~2|"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_nets_of_every_space_run_in_an_isolated_interpreter(name, tmp_path, only_source):
+    trained = make_trained(*SPACES[name], RGB)
+    folder = export_model(trained, tmp_path / "best", metrics={})
+    pixels = random_pixels(1, RGB)
+    Image.fromarray(pixels[0].permute(1, 2, 0).numpy()).save(tmp_path / "a.png")
+    ended = subprocess.run(
+        [sys.executable, "-I", folder / "model.py", tmp_path / "a.png"],
+        cwd="/",
+        env={"PATH": os.defpath, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    share, best = expected_logits(trained, pixels)[0].softmax(0).max(0)
+    start = f"{tmp_path / 'a.png'}: {trained.class_names[best]} {share:.1%}, "
+    assert ended.stdout.startswith(start)
 
 
 def test_picture_is_cropped_at_its_centre(tmp_path, small, only_source):

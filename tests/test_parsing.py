@@ -148,6 +148,72 @@ def test_configs_that_cannot_be_read(tmp_path):
         read_config(tmp_path / "none.toml", Choice)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    model: Path = field(metadata={"positional": "MODEL"})
+    """What is asked."""
+    pictures: tuple[Path, ...] = field(metadata={"positional": "PICTURE"})
+    """What it is asked about."""
+    dataset: str
+    """What it learnt from."""
+    top: int = 3
+    """How many."""
+
+
+def parse_placed(*args):
+    return parse_options(Placed, args, usage="try", about="Try it.")
+
+
+PLACED = {"model": Path("m"), "pictures": (Path("a=1"), Path("b")), "dataset": "d"}
+
+
+@pytest.mark.parametrize(
+    "args",
+    ["m a=1 b --dataset d", "--dataset d m a=1 b", "m --dataset d a=1 b", "m --dataset=d a=1 b"],
+)
+def test_words_that_follow_no_option_go_to_their_places(args):
+    assert parse_placed(*args.split()) == PLACED
+
+
+def test_what_has_a_place_or_is_needed_may_stand_in_a_config(tmp_path):
+    file = write(tmp_path, 'model = "n"\npictures = ["a=1", "b"]\ndataset = "d"')
+    assert parse_placed("m", "--config", str(file)) == PLACED
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("", "MODEL is missing; give a path."),
+        ("--dataset d m", "PICTURE is missing; give a path."),
+        ("m a", "--dataset is missing; give a text."),
+        ("m a --dataset d b", "unknown option 'b'. Known: --config, --dataset, --top."),
+        ("m -x --dataset d", "unknown option '-x'. Known: --config,"),
+        ("m a --model n --dataset d", "unknown option '--model'"),
+    ],
+)
+def test_what_is_missing_or_has_no_place(args, message):
+    with pytest.raises(UserError) as caught:
+        parse_placed(*args.split())
+    assert str(caught.value).startswith(message)
+
+
+def test_the_help_begins_with_what_is_needed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        parse_placed("--help")
+    assert capsys.readouterr().out.splitlines() == [
+        "usage: try MODEL PICTURE ... --dataset TEXT [--option VALUE ...]",
+        "",
+        "Try it.",
+        "",
+        "  MODEL                   What is asked.",
+        "  PICTURE ...             What it is asked about.",
+        "  --dataset TEXT          What it learnt from.",
+        "  --top INT               How many. [3]",
+        "  --config PATH           A TOML file of these options.",
+    ]
+
+
 def test_settings_are_of_their_types():
     types = {"norm": str, "width": int, "scale": float, "whiten": bool}
     text = "scale=10, norm=batch,width=64,whiten=true"

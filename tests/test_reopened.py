@@ -1,5 +1,7 @@
 """What a later command finds in a run folder: the options of its search, and the exports of now."""
 
+import json
+
 import pytest
 from made_toy import architecture, make_space
 from tiny_run import error_of, rows_of, run_args, save_data, save_space
@@ -32,6 +34,43 @@ def test_exports_that_are_no_longer_among_the_best_have_no_rank(args, tmp_path):
     assert kept | {now[0].partition("-")[2]} == names and len(kept) == 3
     main([*args, "--top-k", "4"])
     assert exported(tmp_path / "out")[:4] == before
+
+
+def card_line(folder):
+    (export,) = (folder / "export").glob("1-*")
+    (line,) = (line for line in (export / "README.md").read_text().splitlines() if "Chosen" in line)
+    return export, line
+
+
+def test_a_model_card_says_how_well_the_proxy_ranks_once_that_is_known(args, tmp_path, capsys):
+    folder = tmp_path / "out"
+    main(["search", *args[1:]])
+    main(["export", "--out", str(folder)])
+    export, line = card_line(folder)
+    assert "how well it ranks nets is not known" in line
+    main(args)
+    found = read_json(folder / "audit.json")
+    spearman, n = found["proxy"]["spearman"], len(found["candidates"])
+    metrics = json.loads((export / "metrics.json").read_bytes())
+    assert metrics["proxy_spearman"] == {**spearman, "n": n}
+    assert metrics["images"] == {"train": 108, "validation": 27, "test": 45}
+    assert f"atom_ipc2, a small stand-in for toy, which ranks {n} nets" in card_line(folder)[1]
+    (folder / "audit.json").write_bytes(b"torn")
+    capsys.readouterr()
+    main(["export", "--out", str(folder)])
+    assert "do not say how well atom_ipc2 ranks" in capsys.readouterr().err
+    assert "how well it ranks nets is not known" in card_line(folder)[1]
+
+
+def test_a_net_retrained_beside_the_exports_is_none_of_the_best(args, tmp_path):
+    main(args)
+    (name,) = exported(tmp_path / "out")
+    source, epochs = tmp_path / "out" / "export" / name, ["--epochs", "1", "--device", "cpu"]
+    main(["retrain", str(source), *after(args, "--dataset"), *epochs])
+    page = (tmp_path / "out" / "report.md").read_text()
+    main(args)
+    assert exported(tmp_path / "out") == [name, f"{name}-toy"]
+    assert (tmp_path / "out" / "report.md").read_text() == page
 
 
 def test_a_later_command_has_the_options_of_the_search_wherever_the_folder_is_named(args, tmp_path):

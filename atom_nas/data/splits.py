@@ -51,6 +51,8 @@ class Source:
     is for a first look."""
     excerpt: Excerpt | None = None
     """Set where the splits are a few of a data set's images."""
+    about: str = ""
+    """Whose data it is and under which licence, in one line, where that is known."""
 
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
@@ -97,6 +99,7 @@ class Dataset:
     whiten: bool = False
     max_macs: int | None = None
     excerpt: Excerpt | None = None
+    about: str = ""
 
     @cached_property
     def normalization(self) -> Normalization:
@@ -136,7 +139,17 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         whiten=source.whiten,
         max_macs=source.max_macs,
         excerpt=source.excerpt,
+        about=source.about,
     )
+
+
+def whole_of(dataset: Dataset, *, seed: int) -> Dataset | None:
+    """Return all the images: `dataset` itself, or what it is an excerpt of if that is at hand."""
+    excerpt = dataset.excerpt
+    if excerpt is None:
+        return dataset
+    source = excerpt.whole()
+    return split(excerpt.of, source, seed=seed) if source else None
 
 
 def hold_out(

@@ -66,8 +66,7 @@ def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object
     largest one; UserError where `folder` holds something else, or where the space defines a name
     that model.py needs.
     """
-    if _is_foreign(folder):
-        raise UserError(f"{folder} holds what is not an export; move it or use another folder.")
+    refuse_foreign(folder)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -94,10 +93,11 @@ def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object
     return folder
 
 
-def _is_foreign(folder: Path) -> bool:
-    if not folder.is_dir():
-        return folder.exists()
-    return any(folder.iterdir()) and not (folder / VERIFICATION).exists()
+def refuse_foreign(folder: Path) -> None:
+    """Raise UserError where `folder` holds something else than an export."""
+    is_filled = any(folder.iterdir()) if folder.is_dir() else folder.exists()
+    if is_filled and not (folder / VERIFICATION).exists():
+        raise UserError(f"{folder} holds what is not an export; move it or use another folder.")
 
 
 def _portable_copy(net: nn.Module) -> nn.Module:

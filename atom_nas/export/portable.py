@@ -6,11 +6,15 @@ import sys
 from pathlib import Path
 
 from atom_nas.errors import UserError
+from atom_nas.export.card import model_card
 
-TAIL = '''
+TAIL_BEGINS = """
 
 # Added by the export: the trained net, its preprocessing and a command line.
-
+"""
+TAIL = (
+    TAIL_BEGINS
+    + '''
 import argparse
 import json
 import pathlib
@@ -88,6 +92,7 @@ if __name__ == "__main__":
         shares = zip(classes, best.values.tolist())
         print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in shares))
 '''
+)
 
 
 def portable_source(space_source: Path) -> bytes:
@@ -105,8 +110,20 @@ def portable_source(space_source: Path) -> bytes:
     return source + TAIL.encode("ascii")
 
 
+def space_part(model: Path) -> bytes:
+    """Return the source of the space in an exported model.py, byte for byte.
+
+    The tails of all exports begin alike. Raises UserError where there is none.
+    """
+    source, begin, _ = model.read_bytes().partition(TAIL_BEGINS.encode("ascii"))
+    if not begin:
+        raise UserError(f"{model} is no model.py of an export; give the folder of one.")
+    return source
+
+
 def readme(name: str, folder: Path) -> str:
-    """Return Markdown that says how to load the export called `name`, written in `folder`."""
+    """Return Markdown that says how to load the export called `name`, written in `folder`, and
+    what is known of it."""
     imports = ", ".join(sorted(_third_party(ast.parse((folder / "model.py").read_bytes()))))
     lines = [
         f"# {name}\n",
@@ -126,7 +143,7 @@ def readme(name: str, folder: Path) -> str:
             "- With onnxruntime: `InferenceSession('model.onnx').run(None, {'images': images})`, "
             "the same images as an array."
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + model_card(folder)
 
 
 def _defined(module: ast.Module) -> set[str]:

@@ -1,16 +1,22 @@
 """The best candidates of a search trained on the full data and exported, the best first."""
 
+import json
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.data.splits import Dataset
+from atom_nas.errors import UserError
+from atom_nas.export.card import is_retrained
 from atom_nas.export.folder import Trained, export_model
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate
-from atom_nas.storage.progress import follow, note
+from atom_nas.storage.files import read_json
+from atom_nas.storage.progress import follow, note, tell
 
 
 def export_best(
@@ -40,6 +46,7 @@ def export_best(
         else:
             ranked.append((measured, candidate))
     ranked.sort(key=lambda pair: -pair[0].validation[0])
+    ranking = _ranking(folder.parent / "audit.json", proxy)
     folders = []
     for rank, (_, candidate) in enumerate(ranked, start=1):
         assert candidate.cost is not None and candidate.seed is not None
@@ -49,7 +56,13 @@ def export_best(
         metrics = {
             "candidate": candidate.name,
             "dataset": trained.dataset.name,
+            "about": trained.dataset.about,
+            "images": {
+                split: len(getattr(trained.dataset, split))
+                for split in ("train", "validation", "test")
+            },
             "proxy": proxy,
+            "proxy_spearman": ranking,
             "proxy_accuracy": candidate.accuracy,
             "validation_accuracy": measured.validation[0],
             "test_accuracy": measured.test[0],
@@ -74,6 +87,21 @@ def export_best(
     return folders
 
 
+def _ranking(path: Path, proxy: str) -> dict[str, float] | None:
+    """Return how well `proxy` ranks, with the interval and n; None where no audit in `path` says.
+
+    One that cannot be read counts as none, and a line says so.
+    """
+    if not path.exists():
+        return None
+    try:
+        audit = Audit.from_json(json.dumps(read_json(path)), str(path))
+    except UserError as error:
+        tell(f"the model cards do not say how well {proxy} ranks: {error}")
+        return None
+    return {**asdict(audit.proxy.spearman), "n": audit.n} if audit.proxy.name == proxy else None
+
+
 def _take_over(folder: Path, name: str, target: Path) -> None:
     """Rename the export of `name` to `target` where it stood at another rank."""
     for found in folder.glob(f"[0-9]*-{name}"):
@@ -82,8 +110,13 @@ def _take_over(folder: Path, name: str, target: Path) -> None:
 
 
 def _set_aside(folder: Path, current: Sequence[Path]) -> None:
-    """Move what is no longer among the best to `folder`/earlier/<name>, under no rank."""
+    """Move what is no longer among the best to `folder`/earlier/<name>, under no rank.
+
+    What was retrained on other data stays.
+    """
     for found in set(folder.glob("[0-9]*-*")) - set(current):
+        if is_retrained(found):
+            continue
         target = folder / "earlier" / found.name.partition("-")[2]
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)

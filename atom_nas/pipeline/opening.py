@@ -10,7 +10,7 @@ from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
-from atom_nas.data.splits import Dataset, split
+from atom_nas.data.splits import Dataset, whole_of
 from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.distillation.condense import Condensation
 from atom_nas.distillation.ready import Ready
@@ -135,15 +135,12 @@ def _refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
 
 
 def _to_train_on(dataset: Dataset, job: Condensation | Ready, seed: int) -> Dataset:
-    """Return what the nets that are exported are trained on.
+    """Return what the nets that are exported are trained on: all the images, if they are at hand.
 
-    Of an excerpt all the images, where they are at hand, else what it holds: the real images and
-    the condensed ones.
+    Of an excerpt else what it holds: the real images and the condensed ones.
     """
-    if dataset.excerpt is None:
-        return dataset
-    if whole := dataset.excerpt.whole():
-        return split(dataset.excerpt.of, whole, seed=seed)
+    if whole := whole_of(dataset, seed=seed):
+        return whole
     if isinstance(job, Ready):
         train, name = dataset.train.join(job.images), f"{dataset.name} and {job.name}"
         return replace(dataset, train=train, name=name)

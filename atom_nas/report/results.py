@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from atom_nas.audit.record import Audit
 from atom_nas.errors import DamagedError
+from atom_nas.export.card import is_retrained
 from atom_nas.storage.files import check_files, read_csv, read_json
 from atom_nas.storage.progress import tell
 
@@ -144,7 +145,11 @@ def read_results(run: Path) -> Results:
         previews=tuple(_previews(run / "proxies")),
         exports=tuple(
             sorted(
-                (_export(folder) for folder in (run / "export").glob("[0-9]*-*")),
+                (
+                    _export(folder)
+                    for folder in (run / "export").glob("[0-9]*-*")
+                    if not is_retrained(folder)
+                ),
                 key=lambda export: export.rank,
             )
         ),

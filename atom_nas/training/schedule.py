@@ -22,12 +22,20 @@ class Training:
     """Gradients are clipped to this L2 norm."""
     shift: float = 0.125
     """Images move by up to this share of their side, zero-padded."""
+    warm_up: float = 0.3
+    """The share of the schedule in which the rate climbs; then it falls, both as a cosine."""
+    label_smoothing: float = 0.0
+    """The share of a label that is spread evenly over all classes."""
+    decays_norms: bool = True
+    """Whether biases and the parameters of normalisation decay like all other weights."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
             raise ValueError(f"steps, batch_size and learning_rate must be positive: {self}")
         if not 0 < self.stop <= 1:
             raise ValueError(f"stop is {self.stop}; it must be above 0 and at most 1")
+        if not (0 <= self.warm_up <= 1 and 0 <= self.label_smoothing < 1):
+            raise ValueError(f"warm_up and label_smoothing must be shares: {self}")
 
     def steps_in(self, epochs: float, num_images: int) -> int:
         """Return how many steps so many passes over `num_images` images are, at least one."""

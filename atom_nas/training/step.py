@@ -30,9 +30,11 @@ class Step:
         *,
         max_grad_norm: float,
         device: torch.device,
+        label_smoothing: float = 0.0,
         record: Record | None = None,
     ) -> None:
         """Update the parameters of `net`, all on `device`."""
+        self._label_smoothing = label_smoothing
         self._net, self._optimizer, self._record = net, optimizer, record
         self._parameters, self._max_grad_norm = list(net.parameters()), max_grad_norm
         self._calls = Counter[int]()
@@ -71,7 +73,7 @@ class Step:
     def _run(self, images: Tensor, labels: Tensor) -> None:
         with autocast(images.device):
             logits = self._net(images)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self._label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)

@@ -43,4 +43,5 @@ def load(path: Path) -> Source:
             truth="cifar10_box",
             whole=whole,
         ),
+        about=cifar10.ABOUT,
     )
