@@ -178,8 +178,8 @@ def test_a_point_says_its_name_and_numbers_when_clicked(browser):
     said = told(browser)
     assert said != before
     assert said == (
-        "net-3: Validation accuracy on the proxy 59.0 %, 64.2 % after training on the full data; "
-        "place 5 by the proxy and 5 by full data, of 8; 3.53 k parameters, 668 k multiply-adds."
+        "net-3: validation accuracy on the proxy 59.0 %, 64.2 % after training on the full data; "
+        "place 5 by the proxy and 5 by full data, of 8; 3.53 k parameters, 669 k multiply-adds."
     )
     point(browser, "net-13").click()
     assert told(browser).startswith("net-13: ")
@@ -258,7 +258,8 @@ def test_what_is_folded_is_opened_for_print_and_folded_again(browser):
     script = "return document.querySelector('details').open"
     assert browser.execute_script(script) is False
     browser.execute_script(
-        "addEventListener('beforeprint', () => { window.wasOpen = document.querySelector('details').open; })"
+        "addEventListener('beforeprint', () => "
+        "{ window.wasOpen = document.querySelector('details').open; })"
     )
     pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
     assert base64.b64decode(pdf).startswith(b"%PDF")

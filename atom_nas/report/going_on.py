@@ -36,8 +36,8 @@ def _audit(results: Results) -> Iterator[Step]:
     if more := audit.plan.more_candidates:
         yield Step(
             option=f"--audit-size {audit.n + more}",
-            purpose=f"a surer ranking: {audit.n} candidates are audited so far, and so many "
-            f"narrow its interval to {audit.plan.width:g}",
+            purpose=f"a surer ranking: {audit.n} candidates are audited so far, "
+            f"{audit.n + more} would narrow its interval to {audit.plan.width:g}",
         )
     if audit.ceiling.value is None and results.is_truth_made_here:
         yield Step(

@@ -70,6 +70,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "exports": results.exports,
         "plates": plates,
         "scatter": scatter(results),
+        "has_importances": results.importances is not None,
         "no_importances": results.importances.reason if results.importances else "",
         "num_trials": len(results.trials),
         "fields": _fields(results.trials),

@@ -95,6 +95,7 @@ def scatter(results: Results) -> Scatter | None:
         return None
     sample, others = audited_points(audit), results.others
     words, unit, scale = measured(audit.measure)
+    what = words[:1].lower() + words[1:] or "score"
     score = scale * np.concatenate([sample.scores, others.scores])
     truth = 100 * np.concatenate([sample.truth, others.truth])
     x = Axis.around(score, LEFT, WIDTH - RIGHT)
@@ -110,7 +111,7 @@ def scatter(results: Results) -> Scatter | None:
             name=name,
             says="; ".join(
                 [
-                    f"{words or 'score'} on the proxy {_shown(found, audit.measure)}, "
+                    f"{what} on the proxy {_shown(found, audit.measure)}, "
                     f"{decimal(accuracy, 1)} % after training on the full data",
                     told[index],
                     *_size(name, trials),
