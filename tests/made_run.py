@@ -19,8 +19,11 @@ from atom_nas.storage.files import file_digest, read_csv, read_json, write_csv, 
 
 FIGURES = (
     *("proxy_vs_truth", "ranks", "correlation_vs_fraction"),
-    *("search_history", "proxy_images", "cost_vs_correlation"),
+    *("search_history", "param_importances", "pareto_front"),
+    *("proxy_images", "cost_vs_correlation"),
 )
+OF_A_SEARCH = ("search_history", "param_importances", "pareto_front", "proxy_images")
+"""Of these, the figures that need no audit."""
 NAMES = [f"net-{index}" for index in range(14)]
 NAMES[9] = "<b>bold</b>|x"
 NUM_AUDITED, FAILED = 9, 4
@@ -140,6 +143,8 @@ def make_run(run: Path) -> Path:
     write_json(run / "settings.json", settings)
     write_json(run / "options.json", {"objective": "accuracy"})
     write_json(run / "audit.json", json.loads(AUDIT.to_json()))
+    shares = {"width": 0.61, "pool_ing": 0.17}
+    write_json(run / "importances.json", {"trials": 13, "shares": shares, "reason": ""})
     failed = {
         "state": "FAIL",
         "objective": "",
@@ -158,7 +163,7 @@ def make_run(run: Path) -> Path:
                 "objective": ACCURACY[index],
                 "proxy_accuracy": ACCURACY[index],
                 "num_params": 1000 * index + 532,
-                "macs": 2_340_000,
+                "macs": 2_340_000 * (index + 1) // 14,
                 "seconds": 1.5,
                 "uniform": int(index < NUM_AUDITED),
                 "reason": "",
@@ -188,7 +193,12 @@ def make_run(run: Path) -> Path:
         folder = run / "export" / f"{rank}-net-{rank}"
         folder.mkdir(parents=True)
         (folder / "architecture.json").write_text('{"width": 32, "kernels": [3, 5]}')
-        metrics = {"validation_accuracy": accuracy + 0.01, "test_accuracy": accuracy}
+        metrics = {
+            "validation_accuracy": accuracy + 0.01,
+            "test_accuracy": accuracy,
+            "num_params": 1000 * rank + 500,
+            "macs": 150_000 * rank,
+        }
         (folder / "metrics.json").write_text(json.dumps(metrics))
         digests = {path.name: file_digest(path) for path in folder.iterdir()}
         write_json(folder / "verification.json", {"digests": digests})
@@ -217,6 +227,8 @@ def only_searched(run: Path) -> None:
 
 
 class Page(HTMLParser):
+    """What a reader of a page sees of it, and where its links lead."""
+
     VOID = frozenset(("meta", "link", "img", "br"))
 
     def __init__(self, text: str) -> None:
@@ -229,7 +241,7 @@ class Page(HTMLParser):
         assert not self._open, self._open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag not in ("script", "b"), tag
+        assert tag != "b", tag
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
         if tag not in self.VOID:
             self._open.append(tag)
@@ -238,7 +250,8 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text.append(" ".join(data.split()))
+        if self._open[-1:] not in (["script"], ["style"]):
+            self.text.append(" ".join(data.split()))
 
 
 def tables(markdown: str) -> list[list[list[str]]]:

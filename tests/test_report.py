@@ -1,6 +1,8 @@
 """The pages of the report: what they say, escape and carry."""
 
 import base64
+import hashlib
+import html
 import math
 import re
 import subprocess
@@ -16,6 +18,7 @@ from made_run import (
     AUDIT,
     FIGURES,
     NAMES,
+    OF_A_SEARCH,
     Page,
     edit_csv,
     make_run,
@@ -27,7 +30,9 @@ from atom_nas.audit.ranking import Estimate
 from atom_nas.audit.truth import Ceiling
 from atom_nas.report import wording as words
 from atom_nas.report import write_report
+from atom_nas.report.answers import answers
 from atom_nas.report.remarks import remarks
+from atom_nas.report.results import read_results
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -51,11 +56,11 @@ def test_a_figure_is_a_picture_in_both_formats(run, name):
 
 def test_the_page_loads_nothing_from_outside(run):
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?:|@import|<script", page)
+    assert not re.search(r"https?:|@import|url\(", page)
     links = Page(page).links
     pictures = [link for link in links if link.startswith("data:image/svg+xml;base64,")]
     folders = [link for link in links if not link.startswith("data:")]
-    assert len(pictures) == len(FIGURES)
+    assert len(pictures) == len(FIGURES) - 1  # one is drawn in the page
     assert folders == ["export/1-net-1/", "export/2-net-2/", "export/10-net-10/"]
     for picture in pictures:
         svg = base64.b64decode(picture.partition(",")[2]).decode()
@@ -63,14 +68,28 @@ def test_the_page_loads_nothing_from_outside(run):
         assert all((a or b).startswith(("#", "data:")) for a, b in sources)
 
 
-def test_the_page_begins_with_the_verdict_and_escapes_names(run):
-    html = (run / "report.html").read_text(encoding="utf-8")
-    text = Page(html).text
-    verdict = text.index("Searching on atom_ipc50 & co ranks <better> than counting.")
+def test_the_one_script_of_the_page_is_allowed_by_its_digest(run):
+    page = (run / "report.html").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy"\s+content="([^"]*)"', page)[1]
+    assert f"script-src 'sha256-{digest}'" in html.unescape(policy)
+    assert page.count("<script") == 1
+    assert not re.search(r"\son[a-z]+=", page)
+
+
+def test_the_page_begins_with_the_answers_and_the_verdict_and_escapes_names(run):
+    page = (run / "report.html").read_text(encoding="utf-8")
+    text = Page(page).text
+    asked = [text.index(each.question) for each in answers(read_results(run))]
+    assert asked == sorted(asked)
+    verdict = text.index("The verdict")
+    assert text[verdict:].count("Searching on atom_ipc50 & co ranks <better> than counting.") == 1
+    assert asked[-1] < verdict
     exported = text.index("Exported architectures")
     figures = text.index("Figures")
     assert verdict < text.index("Else undecided.") < exported < figures < text.index("The audit")
-    assert "&lt;b&gt;bold&lt;/b&gt;|x" in html
+    assert "&lt;b&gt;bold&lt;/b&gt;|x" in page
     assert "loss | not <finite>" in text
 
 
@@ -187,9 +206,7 @@ def test_a_search_alone_has_a_report_that_says_what_is_missing(tmp_path):
         assert "The audit" not in text
     best = tables(markdown)[0]
     assert best[1][1:5] == ["net-13", "89.0", "n/a", "n/a"]
-    assert {path.stem for path in (run / "figures").glob("*.png")} == {
-        *("search_history", "proxy_images")
-    }
+    assert {path.stem for path in (run / "figures").glob("*.png")} == set(OF_A_SEARCH)
 
 
 def test_a_second_report_is_the_same_whatever_the_settings_of_matplotlib(run):

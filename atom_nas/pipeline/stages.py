@@ -31,6 +31,7 @@ from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, Limits
+from atom_nas.search.importances import write_importances
 from atom_nas.search.study import Search, read_candidates
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import digest, write_json
@@ -61,8 +62,9 @@ class Pipeline:
         return condense(job, job.folder(self.folder / "proxies"), self.device)
 
     def search(self) -> list[Candidate]:
-        """Return the candidates of the study, `options.trials` of them; write candidates.csv.
+        """Return the candidates of the study, `options.trials` of them.
 
+        Writes candidates.csv and, of what the scores depend on, importances.json.
         The first few show whether anything is learnt from the proxy. An objective that needs the
         audit has its sample audited first. From now on the folder has the options of this search.
         """
@@ -85,6 +87,7 @@ class Pipeline:
                 write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
             candidates = study.run(self.options.trials, watch)
+        write_importances(self.folder / "importances.json", self._journal)
         if all(candidate.accuracy is None for candidate in candidates):
             reason = candidates[0].reason if candidates else "nothing within the limits was drawn"
             raise UserError(

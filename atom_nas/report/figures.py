@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from atom_nas.report.agreement import proxy_vs_truth, ranks
 from atom_nas.report.drawing import house_style, render
+from atom_nas.report.front import front, pareto_front
+from atom_nas.report.importance import param_importances
 from atom_nas.report.pictures import proxy_images
 from atom_nas.report.progress import search_history
 from atom_nas.report.regions import correlation_vs_fraction
@@ -53,6 +55,19 @@ def draw_all(results: Results) -> list[Plate]:
             "Search history",
             "A search that helps lifts its points above those of the uniform draw (shaded), and "
             "the line of the best goes on rising after it.",
+        ),
+        (
+            param_importances,
+            "What the score depends on",
+            "The part of the score's variance that each setting of the space explains alone, by "
+            "fANOVA over the candidates of the search; what is left to 100 % is due to several "
+            "together. It says what to vary, not which value is best.",
+        ),
+        (
+            pareto_front,
+            "Score against multiply-adds",
+            "No candidate that costs no more scores as high as one on the line. On it, the "
+            f"cheapest first: {', '.join(each.candidate for each in front(results.trials))}.",
         ),
         (
             proxy_images,

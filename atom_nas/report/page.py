@@ -1,9 +1,12 @@
 """The page that a person reads: HTML that carries its figures, and Markdown beside it."""
 
 import base64
+import hashlib
 import math
 import re
+import shlex
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,17 @@ from markupsafe import Markup
 
 from atom_nas.audit.verdict import LEVEL, TOLERANCE
 from atom_nas.report import wording
+from atom_nas.report.answers import HOW_TO_AUDIT, NOT_AUDITED, answers
 from atom_nas.report.figures import Plate, draw_all
+from atom_nas.report.going_on import steps
 from atom_nas.report.remarks import remarks
 from atom_nas.report.results import Results, Trial, read_results
+from atom_nas.report.scatter import scatter
 from atom_nas.scoring.estimator import SHARED_OVER
 from atom_nas.storage.files import write_atomically
 
 NUM_BEST = 10
+"""Candidates in the Markdown, and in the table of the page before the others are asked for."""
 
 _MARKUP = re.compile(r"([\\`*|\[\]~]|(?<!\w)_|_(?!\w)|^[-+#](?=\s))")
 
@@ -39,13 +46,17 @@ def write_report(run: Path) -> Path:
 
 
 def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
-    best = sorted(
-        (trial for trial in results.trials if math.isfinite(trial.objective)),
-        key=lambda trial: -trial.objective,
-    )
     audit = results.audit
     failed = zip(audit.candidates, audit.truth, strict=True) if audit else ()
+    script = Markup(_source("page.js"))
     return {
+        "answers": answers(results),
+        "citation": Markup(_source("citation.bib").rstrip()),
+        "not_audited": NOT_AUDITED,
+        "how_to_audit": HOW_TO_AUDIT,
+        "style": Markup(_source("page.css")),
+        "script": script,
+        "script_digest": _digest(script),
         "audit": audit,
         "proxy": results.proxy,
         "dataset": results.dataset,
@@ -58,18 +69,46 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "settings": results.settings,
         "exports": results.exports,
         "plates": plates,
+        "scatter": scatter(results),
+        "has_importances": results.importances is not None,
+        "no_importances": results.importances.reason if results.importances else "",
         "num_trials": len(results.trials),
         "fields": _fields(results.trials),
-        "best": best[:NUM_BEST],
+        "candidates": results.scored,
+        "num_best": NUM_BEST,
         "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
         "failed": [trial for trial in results.trials if not trial.is_complete],
+        "steps": steps(results),
         "diverged": [name for name, accuracy in failed if accuracy is None],
     }
 
 
-def _fields(trials: tuple[Trial, ...]) -> list[str]:
-    return list(trials[0].fields) if trials else []
+def _source(name: str) -> str:
+    return resources.files("atom_nas.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    """Return the source expression by which a Content-Security-Policy allows `script` alone."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _fields(trials: tuple[Trial, ...]) -> dict[str, bool]:
+    """Return the fields of an architecture, and whether all values of each are numbers."""
+    names = trials[0].fields if trials else ()
+    return {name: all(_is_number(trial.fields[name]) for trial in trials) for name in names}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return text == "" or math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _sort_key(value: float) -> str:
+    """Return a number as the script of the page reads it, empty where it is not known."""
+    return repr(float(value)) if math.isfinite(value) else ""
 
 
 def _render(
@@ -85,6 +124,7 @@ def _render(
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "code": Markup,
         "data_uri": _data_uri,
         "decimal": wording.decimal,
         "duration": wording.duration,
@@ -93,6 +133,8 @@ def _render(
         "plain": wording.plain,
         "quantity": wording.quantity,
         "share": wording.share,
+        "shell": shlex.quote,
+        "sort_key": _sort_key,
         "top_found": wording.top_found,
     }
     return environment.get_template(template).render(content)

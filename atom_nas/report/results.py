@@ -53,15 +53,16 @@ class Trial:
 class Points:
     """Proxy score and full-data validation accuracy of the same candidates, finite, shape (n,)."""
 
+    names: tuple[str, ...]
     scores: Array
     truth: Array
 
     @classmethod
-    def keep_finite(cls, pairs: Iterable[tuple[float, float]]) -> Self:
-        """Keep the pairs (score, truth) that are finite."""
-        array = np.array(list(pairs), dtype=float).reshape(-1, 2)
-        scores, truth = array[np.isfinite(array).all(axis=1)].T
-        return cls(scores=scores, truth=truth)
+    def keep_finite(cls, rows: Iterable[tuple[str, float, float]]) -> Self:
+        """Keep the rows (name, score, truth) that are finite."""
+        kept = [row for row in rows if math.isfinite(row[1]) and math.isfinite(row[2])]
+        scores, truth = np.array([row[1:] for row in kept], dtype=float).reshape(-1, 2).T
+        return cls(names=tuple(row[0] for row in kept), scores=scores, truth=truth)
 
 
 NO_POINTS = Points.keep_finite([])
@@ -94,6 +95,20 @@ class Export:
     """Relative to the run folder."""
     architecture: dict[str, Any]
     accuracies: Accuracies
+    num_params: float
+    macs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importances:
+    """What the scores of a search depend on, of importances.json."""
+
+    trials: int
+    """So many candidates were scored."""
+    shares: dict[str, float]
+    """Of the variance, by parameter, the largest first; empty where they are not known."""
+    reason: str
+    """Why they are not known, or empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +126,29 @@ class Results:
     """In their order."""
     truth: dict[str, Accuracies]
     """By candidate."""
+    full_seconds: float
+    """What all trainings on the full data in this folder took."""
     others: Points
     """The candidates of the search that have a truth and are not audited; none where the search
     went by something else than the score."""
     audit: Audit | None
     """None where there was only a search."""
+    importances: Importances | None
+    """None where no search wrote them."""
     previews: tuple[Preview, ...]
     exports: tuple[Export, ...]
     """By rank."""
+
+    @property
+    def scored(self) -> list[Trial]:
+        """The trials with an objective, the best first."""
+        found = [trial for trial in self.trials if math.isfinite(trial.objective)]
+        return sorted(found, key=lambda trial: -trial.objective)
+
+    @property
+    def is_truth_made_here(self) -> bool:
+        """Whether all audited candidates were trained in this folder, as without a table."""
+        return self.audit is not None and self.truth.keys() >= set(self.audit.candidates)
 
 
 def read_results(run: Path) -> Results:
@@ -131,7 +161,8 @@ def read_results(run: Path) -> Results:
     settings, options = read_json(run / "settings.json"), read_json(run / "options.json")
     lengths = read_json(run / "lengths.json") if (run / "lengths.json").exists() else {}
     trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
-    truth = _truth(_rows(run / "truth.csv"), lengths.get("full_steps"))
+    trained = _rows(run / "truth.csv")
+    truth = _truth(trained, lengths.get("full_steps"))
     return Results(
         settings=settings,
         proxy=audit.proxy.name if audit else str(settings.get("proxy")),
@@ -140,8 +171,10 @@ def read_results(run: Path) -> Results:
         objective=str(options.get("objective")),
         trials=trials,
         truth=truth,
+        full_seconds=sum(s for row in trained if math.isfinite(s := number(row["seconds"]))),
         others=_others(trials, truth, audit, options),
         audit=audit,
+        importances=_importances(run / "importances.json"),
         previews=tuple(_previews(run / "proxies")),
         exports=tuple(
             sorted(
@@ -161,7 +194,8 @@ def audited_points(audit: Audit) -> Points:
     scores = np.array(audit.proxy.scores, dtype=float)
     lowest = np.nanmin(scores, initial=np.inf)
     scores = np.nan_to_num(scores, nan=lowest if math.isfinite(lowest) else 0.0)
-    return Points(scores=scores, truth=np.nan_to_num(np.array(audit.truth, dtype=float)))
+    truth = np.nan_to_num(np.array(audit.truth, dtype=float))
+    return Points(names=audit.candidates, scores=scores, truth=truth)
 
 
 def _others(
@@ -174,7 +208,7 @@ def _others(
         return NO_POINTS
     audited = set(audit.candidates)
     return Points.keep_finite(
-        (trial.objective, truth[trial.candidate].validation)
+        (trial.candidate, trial.objective, truth[trial.candidate].validation)
         for trial in trials
         if trial.candidate not in audited and trial.candidate in truth
     )
@@ -221,6 +255,10 @@ def _mean(rows: Iterable[Mapping[str, str]], column: str) -> float:
     return float(np.mean([number(row.get(column)) for row in rows]))
 
 
+def _importances(path: Path) -> Importances | None:
+    return Importances(**read_json(path)) if path.exists() else None
+
+
 def _previews(proxies: Path) -> Iterator[Preview]:
     for path in sorted(proxies.glob("*/manifest.json")):
         try:
@@ -249,4 +287,6 @@ def _export(folder: Path) -> Export:
         accuracies=Accuracies(
             **{split: number(metrics.get(f"{split}_accuracy")) for split in SPLITS}
         ),
+        num_params=number(metrics.get("num_params")),
+        macs=number(metrics.get("macs")),
     )

@@ -16,6 +16,9 @@ from atom_nas.report.wording import RHO, quantity, shorten
 MAX_NAMED = 8
 """Of more estimators than these not all are named."""
 
+ROOM_FOR_FREE = 0.12
+"""As far from "free" the next label stands, as a share of the axis."""
+
 
 def cost_vs_correlation(results: Results) -> Figure | None:
     """Draw the Spearman of each estimator against what it costs a candidate; None without an audit.
@@ -95,7 +98,7 @@ def _bar(rival: Figures) -> tuple[float, float]:
 def _mark_costs(axes: Axes, floor: float | None, *, is_share: bool) -> None:
     """Mark the axis at powers of ten, as shares of one or as counts, and its `floor` as free."""
     low, high = axes.get_xlim()
-    low = low if floor is None else 2.2 * floor
+    low = low if floor is None else floor * (high / floor) ** ROOM_FOR_FREE
     powers = range(int(np.ceil(np.log10(low))), int(np.floor(np.log10(high))) + 1)
     powers = powers[:: -1 - len(powers) // 7][::-1]
     free = [] if floor is None else [floor]

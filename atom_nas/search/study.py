@@ -57,7 +57,7 @@ class Search:
         """
         study = self._open()
         watch(candidates_of(study, self.space))
-        while len(_counted(study)) < num_trials and _idle(study) < MAX_IDLE_DRAWS:
+        while len(counted(study)) < num_trials and _idle(study) < MAX_IDLE_DRAWS:
             if self._advance(study):
                 watch(candidates_of(study, self.space))
         return candidates_of(study, self.space)
@@ -130,7 +130,7 @@ class Search:
         """Ask for a trial and tell its end; return whether it tried a candidate of its own."""
         study.sampler = self._sampler(study)
         trial = study.ask()
-        trial.set_user_attr("uniform", len(_counted(study)) < self.num_uniform)
+        trial.set_user_attr("uniform", len(counted(study)) < self.num_uniform)
         try:
             value = self._value(trial)
         except optuna.TrialPruned:
@@ -147,7 +147,7 @@ class Search:
 
     def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
         """Return the sampler of the next trial, a function of the seed and the trials so far."""
-        is_uniform = len(_counted(study)) < self.num_uniform or _idle(study) >= MAX_REPEATS
+        is_uniform = len(counted(study)) < self.num_uniform or _idle(study) >= MAX_REPEATS
         seed = derive_seed(self.seed, "sampler", len(study.get_trials(deepcopy=False)))
         return uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
 
@@ -157,7 +157,7 @@ class Search:
         name = candidate_name(architecture)
         trial.set_user_attr("candidate", name)
         trial.set_user_attr("seed", candidate_seed(self.seed, name))
-        twins = (t for t in _counted(trial.study) if t.user_attrs.get("candidate") == name)
+        twins = (t for t in counted(trial.study) if t.user_attrs.get("candidate") == name)
         if (twin := next(twins, None)) is not None:
             trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
             if "cost" in twin.user_attrs:
@@ -195,7 +195,7 @@ def read_candidates(journal: Path, space: Space) -> list[Candidate]:
 
 def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:
     """Return the candidates that `study` tried, in order."""
-    return [_candidate(trial, space) for trial in _counted(study)]
+    return [_candidate(trial, space) for trial in counted(study)]
 
 
 def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
@@ -214,7 +214,7 @@ def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
     )
 
 
-def _counted(study: optuna.Study) -> list[FrozenTrial]:
+def counted(study: optuna.Study) -> list[FrozenTrial]:
     """Return the finished trials that tried a candidate of their own."""
     return [trial for trial in study.get_trials(deepcopy=False) if _is_counted(trial)]
 

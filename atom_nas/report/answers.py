@@ -1,0 +1,190 @@
+"""The four questions that a reader comes with, answered from the run's own files."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from atom_nas.audit.ranking import MIN_CANDIDATES
+from atom_nas.audit.record import Audit
+from atom_nas.report.results import Export, Results
+from atom_nas.report.wording import decimal, duration, percent, quantity
+
+MAX_EXPORTS = 3
+"""Of more exports the others are in the table only."""
+
+STRONG, FAIR = 0.7, 0.4
+"""Where the low end of the interval of Spearman is called strong, and fair."""
+
+NOT_AUDITED = "Not known: no audit was made."
+HOW_TO_AUDIT = "Repeat the command of the search with audit in place of search, and the same --out."
+
+DECISIONS = {"yes": "Use {}.", "no": "Do not use {}.", "undecided": "Undecided on {}."}
+"""Said where an audit has no sentence of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A question, the answer in a sentence, and what it rests on, a line each."""
+
+    question: str
+    answer: str
+    lines: tuple[str, ...]
+
+
+def answers(results: Results) -> tuple[Answer, ...]:
+    """Return the four answers, in the order of the page."""
+    return _which(results), _costs(results), _sureness(results.audit), _worth(results)
+
+
+def _which(results: Results) -> Answer:
+    exports = results.exports
+    best = (
+        f"The best is {exports[0].candidate}." if exports else "Not decided: nothing was exported."
+    )
+    return Answer(
+        question="Which architectures?",
+        answer=best,
+        lines=(
+            *(f"{each.candidate}: {_accuracy(each)}" for each in exports[:MAX_EXPORTS]),
+            *_more(len(exports)),
+            *(_best_on_proxy(results) if not exports else ()),
+        ),
+    )
+
+
+def _accuracy(export: Export) -> str:
+    test, validation = export.accuracies.test, export.accuracies.validation
+    if not math.isfinite(test) and not math.isfinite(validation):
+        return "accuracy not known"
+    return f"{percent(test)} % of test images, {percent(validation)} % of validation images right"
+
+
+def _more(number: int) -> Iterator[str]:
+    if number > MAX_EXPORTS:
+        yield f"{number - MAX_EXPORTS} more are in the table below"
+
+
+def _best_on_proxy(results: Results) -> Iterator[str]:
+    """Yield the best of the search, of which only its training on the proxy is known."""
+    for best in results.scored[:1]:
+        yield (
+            f"The best of the search is {best.candidate}: {percent(best.proxy_accuracy)} % of "
+            f"validation images right after training on {results.proxy}"
+        )
+
+
+def _costs(results: Results) -> Answer:
+    exports = results.exports
+    known = [each for each in exports if math.isfinite(each.num_params)]
+    missing = "no export says its size" if exports else "nothing was exported"
+    best = exports[0] if exports else None
+    return Answer(
+        question="What do they cost?",
+        answer=f"The best: {_size(best)}." if best and known else f"Not known: {missing}.",
+        lines=(
+            *(f"{each.candidate}: {_size(each)}" for each in exports[:MAX_EXPORTS] if known),
+            *_more(len(exports)),
+        ),
+    )
+
+
+def _size(export: Export) -> str:
+    if not math.isfinite(export.num_params):
+        return "size not known"
+    return f"{quantity(export.num_params)} parameters, {quantity(export.macs)} multiply-adds"
+
+
+def _sureness(audit: Audit | None) -> Answer:
+    question = "How sure is the ranking?"
+    if audit is None:
+        return Answer(question=question, answer=NOT_AUDITED, lines=(HOW_TO_AUDIT,))
+    rho = audit.proxy.spearman
+    return Answer(
+        question=question,
+        answer=_how_sure(audit),
+        lines=(
+            f"Spearman {decimal(rho.value)}, 95% interval {decimal(rho.low)} to "
+            f"{decimal(rho.high)}, n = {audit.n} candidates trained on the full data too; 1 is "
+            "their very order, 0 is chance",
+            *_pairs(audit),
+        ),
+    )
+
+
+def _how_sure(audit: Audit) -> str:
+    low = audit.proxy.spearman.low
+    if audit.n < MIN_CANDIDATES:
+        return f"Not sure: {audit.n} candidates are too few, {MIN_CANDIDATES} are wanted."
+    if not low > 0:
+        return "Not sure: it may be no better than chance."
+    if low >= STRONG:
+        return "Sure: even the low end of the interval is a strong ranking."
+    if low >= FAIR:
+        return "Fairly sure: even the low end of the interval is a fair ranking."
+    return "Better than chance, but how much better is open."
+
+
+def _pairs(audit: Audit) -> Iterator[str]:
+    """Yield in words what Kendall's tau says of two candidates drawn at random."""
+    tau = audit.proxy.kendall
+    if math.isfinite(tau.value):
+        value, low, high = (50 * (1 + each) for each in (tau.value, tau.low, tau.high))
+        yield (
+            f"Of two candidates at random it puts the better one first {decimal(value, 0)} times "
+            f"in 100 ({decimal(low, 0)} to {decimal(high, 0)}); a coin would 50 times"
+        )
+
+
+def _worth(results: Results) -> Answer:
+    question, audit = "Was the proxy worth it?", results.audit
+    if audit is None:
+        lines = ("Hours saved and points lost: not known without it",)
+        return Answer(question=question, answer=NOT_AUDITED, lines=lines)
+    said = (
+        audit.sentences[0] if audit.sentences else DECISIONS[audit.decision].format(results.proxy)
+    )
+    return Answer(
+        question=question,
+        answer=said,
+        lines=(_saved(results, audit), _lost(audit), *_spent(results, audit)),
+    )
+
+
+def _saved(results: Results, audit: Audit) -> str:
+    """Say what full trainings of the same candidates would have taken, less what the proxy took."""
+    seconds = [each.seconds for each in results.scored if math.isfinite(each.seconds)]
+    if not audit.full_seconds:
+        return "Hours saved: not known, as the seconds of a full training are not"
+    if not seconds:
+        return "Hours saved: not known, as no search was timed in this folder"
+    making, each = audit.proxy.setup_seconds, audit.full_seconds
+    proxy, full = making + sum(seconds), len(seconds) * each
+    how = (
+        f"{len(seconds)} full trainings of {duration(each)} come to {duration(full)}, the search "
+        f"on the proxy took {duration(proxy)}"
+        + (f", {duration(making)} of it to make the proxy" if making else "")
+    )
+    if full > proxy:
+        return f"Saved: {duration(full - proxy)} of full training ({how})"
+    return f"No time was saved: {duration(proxy - full)} more than full training ({how})"
+
+
+def _lost(audit: Audit) -> str:
+    regret = audit.proxy.regret_points
+    if not math.isfinite(regret):
+        return "Points lost: not known"
+    return (
+        f"Lost: at most {decimal(regret)} points of accuracy; the first by the proxy is so far "
+        f"below the best of the {audit.n} audited"
+    )
+
+
+def _spent(results: Results, audit: Audit) -> Iterator[str]:
+    """Yield what has to be known of these times."""
+    if results.full_seconds:
+        yield (
+            f"Not counted: {duration(results.full_seconds)} of full training in this folder, for "
+            "the audit and the exports"
+        )
+    if audit.full_seconds and not results.is_truth_made_here:
+        yield "The time of a full training is that of the table of truth, maybe of another machine"
