@@ -14,7 +14,7 @@ where it was.
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
 from atom_nas.distillation.recipes import paper
-from atom_nas.errors import UserError
+from atom_nas.errors import UserError, unknown
 from atom_nas.options import CACHE
 from atom_nas.parsing import parse_options
 from atom_nas.scoring.space import load_space
@@ -54,6 +54,8 @@ TWICE = 5
 class Settings:
     """What is made, and how far."""
 
+    part: str = field(metadata={"positional": "PART"})
+    """sets, truth or box."""
     names: tuple[str, ...] = ("atom_ipc1", "atom_ipc10", "atom_ipc50")
     """The sets."""
     steps: int = 8_000
@@ -180,10 +182,10 @@ PARTS: Mapping[str, Callable[[Settings], None]] = {
 
 if __name__ == "__main__":
     try:
-        part, *rest = sys.argv[1:] or [""]
-        if part not in PARTS:
-            raise UserError(f"part {part!r} is unknown; allowed: {', '.join(PARTS)}.")
-        usage = f"python benchmarks/make_assets.py {part}"
-        PARTS[part](Settings(**parse_options(Settings, rest, usage=usage, about=__doc__)))
+        usage = "python benchmarks/make_assets.py"
+        given = Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__))
+        if given.part not in PARTS:
+            raise unknown("part", given.part, PARTS)
+        PARTS[given.part](given)
     except UserError as error:
         sys.exit(f"error: {error}")

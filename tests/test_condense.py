@@ -224,7 +224,7 @@ def test_preview_has_a_row_a_class(tmp_path):
     pixels = torch.randint(0, 256, (3 * 4, 3, 32, 32), dtype=torch.uint8)
     save_preview(pixels, 3, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
-        assert image.size == (4 * (64 + 2) + 2, 3 * (64 + 2) + 2)
+        assert image.size == (4 * (64 + 2), 3 * (64 + 2))
         assert image.mode == "RGB"
 
 
@@ -232,7 +232,7 @@ def test_preview_has_a_row_a_class(tmp_path):
 def test_preview_of_constant_images(tmp_path, value):
     save_preview(torch.full((4, 1, 8, 8), value), 2, tmp_path / "p.png")
     with Image.open(tmp_path / "p.png") as image:
-        assert image.size[1] == 2 * (64 + 2) + 2
+        assert image.size[1] == 2 * (64 + 2)
 
 
 def test_whitened_images_come_back_to_pictures(job, tmp_path, dataset):

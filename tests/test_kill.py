@@ -166,7 +166,9 @@ def test_killed_at_every_stage_and_finished_by_the_same_command(tmp_path, inputs
     assert len(run.done_steps()) == len(first) + 120 - saved
     assert run.rows("scores.csv")[: len(scored)] == scored
     assert run.rows("truth.csv")[: len(true)] == true
-    named = {f"{row['candidate']}-{row['steps']}.safetensors" for row in true}
+    named = {
+        f"{row['candidate']}-{row['steps']}-{row['train_digest'][:8]}.safetensors" for row in true
+    }
     assert named <= {p.name for p in weights}
     assert all(p.stat().st_mtime_ns == at for p, at in weights.items() if p.name in named)
 
