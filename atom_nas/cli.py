@@ -4,6 +4,7 @@ What does the work imports torch, which takes seconds: commands import it themse
 options have been read. Help, `list` and errors in options are answered without it.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from atom_nas import plugins
 from atom_nas.errors import UserError, explain, unknown
-from atom_nas.options import DistillOptions, Options
+from atom_nas.options import DistillOptions, Options, ReportOptions
 from atom_nas.parsing import parse_options
 from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
 from atom_nas.storage.run_folder import open_run
@@ -74,14 +75,21 @@ def audit(args: Sequence[str]) -> None:
 
 def export(args: Sequence[str]) -> None:
     """Train the best of a finished search on the full data, and export them."""
-    with _reopen("export", args) as pipeline:
+    with _reopen(_read("export", Options, args)) as pipeline:
         for folder in pipeline.export(pipeline.search()):
             print(f"exported: {folder}")
 
 
 def report(args: Sequence[str]) -> None:
-    """Write the report of a finished run again."""
-    with _reopen("report", args) as pipeline:
+    """Write the report of a finished run again, or show runs side by side."""
+    values = _read("report", ReportOptions, args)
+    if runs := values.pop("compare", ()):
+        from atom_nas.report import write_comparison
+
+        shared = Path(os.path.commonpath([run.resolve().parent for run in runs]))
+        print(f"comparison: {write_comparison(runs, values.get('out', shared))}")
+        return
+    with _reopen(values) as pipeline:
         print(f"report: {pipeline.report()}")
 
 
@@ -186,9 +194,8 @@ def _open(options: Options) -> Iterator["Pipeline"]:
         yield pipeline
 
 
-def _reopen(command: str, args: Sequence[str]) -> AbstractContextManager["Pipeline"]:
-    """Open the run in --out, or where `args` lead, with the options it has; `args` come first."""
-    values = _read(command, Options, args)
+def _reopen(values: dict[str, Any]) -> AbstractContextManager["Pipeline"]:
+    """Open the run in --out, or where `values` lead, which come before its own options."""
     given = Options(**values)
     has_options = "out" in values or (given.folder / "options.json").exists()
     return _open(replace(Options.saved_in(given.folder), **values) if has_options else given)

@@ -145,3 +145,12 @@ class Options(DistillOptions):
             raise UserError(f"{folder} is no run folder; give that of a run with --out.")
         values = read_json(folder / "options.json")
         return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """Which run is reported again, or which are shown side by side."""
+
+    compare: tuple[Path, ...] = ()
+    """Folders of two or more runs: they are shown side by side in comparison.html, which lies in
+    --out, by default the folder that they share."""

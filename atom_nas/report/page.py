@@ -5,7 +5,7 @@ import hashlib
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from atom_nas.report.going_on import steps
 from atom_nas.report.remarks import remarks
 from atom_nas.report.results import Results, Trial, read_results
 from atom_nas.report.scatter import scatter
+from atom_nas.report.side_by_side import COMPARISON, columns
 from atom_nas.scoring.estimator import SHARED_OVER
 from atom_nas.storage.files import write_atomically
 
@@ -45,6 +46,16 @@ def write_report(run: Path) -> Path:
     return run / "report.html"
 
 
+def write_comparison(runs: Sequence[Path], folder: Path) -> Path:
+    """Write comparison.html, the `runs` side by side, to `folder`, and return its path."""
+    found = columns(runs, folder)
+    named = [column.figures for column in found if column.figures]
+    content = {"columns": found, "figures": [*(named or [{}])[0]], "style": _style()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / COMPARISON, _render("comparison.html.j2", content))
+    return folder / COMPARISON
+
+
 def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
     audit = results.audit
     failed = zip(audit.candidates, audit.truth, strict=True) if audit else ()
@@ -54,7 +65,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "citation": Markup(_source("citation.bib").rstrip()),
         "not_audited": NOT_AUDITED,
         "how_to_audit": HOW_TO_AUDIT,
-        "style": Markup(_source("page.css")),
+        "style": _style(),
         "script": script,
         "script_digest": _digest(script),
         "audit": audit,
@@ -82,6 +93,10 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "steps": steps(results),
         "diverged": [name for name, accuracy in failed if accuracy is None],
     }
+
+
+def _style() -> Markup:
+    return Markup(_source("page.css"))
 
 
 def _source(name: str) -> str:
