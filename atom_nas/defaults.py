@@ -28,7 +28,7 @@ pipeline then doubles what is too short."""
 AUDITED, AUDITED_BY_TABLE = 30, 60
 """Default candidates of an audit: where a table holds the truth, they cost no full training."""
 
-EXCERPT_STEPS = 960
+EXCERPT_STEPS = 480
 """Default steps of a candidate on the images of an excerpt, all the others not being at hand."""
 
 
