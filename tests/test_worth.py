@@ -1,5 +1,6 @@
 """The worth of a set in random images: found where it is known, at the ends, with ties, in cost."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -175,11 +176,13 @@ def test_the_cost_is_that_of_a_draw_with_its_share_of_the_distillation():
         (sharing, pytest.approx((100 + 4e4 / sharing) / found.images.value))
         for sharing in (40, 720, 15625)
     ]
-    assert "where 40 share the distillation, " in found.sentence
-    assert found.sentence.endswith(" times where 15,625 do.")
+    words = r"costs 30 times as .* 40 candidates share .* \(4.29 times where 720, .* 15,625 do\)\.$"
+    assert re.search(words, found.sentence)
     alone = replace(proxy, repeats=proxy.repeats[:1], macs_per_candidate=100.0, setup_macs=4e4)
     one = measure_worth(alone, sets, truth)
     assert one.costs[0].ratio == pytest.approx((100 + 1e3) / one.images.value)
+    free = measure_worth(replace(alone, setup_macs=0.0), sets, truth)
+    assert re.search(r"costs [\d.]+ times as much as on these\.$", free.sentence)
 
 
 def test_without_costs_none_are_said():

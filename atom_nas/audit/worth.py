@@ -88,12 +88,13 @@ class Worth:
     def _cost_in_words(self) -> str:
         if not self.costs:
             return ""
-        first, *others = self.costs
-        return (
-            f"; scoring a candidate on it costs {_times(first.ratio)} as much as on these where "
-            f"{first.candidates:,} share the distillation"
-            + "".join(f", {_times(each.ratio)} where {each.candidates:,} do" for each in others)
-        )
+        times = {_times(each.ratio): each.candidates for each in self.costs[::-1]}
+        (first, sharing), *others = reversed(times.items())
+        cost = f"; scoring a candidate on it costs {first} as much as on these"
+        if not others:
+            return cost
+        rest = ", ".join(f"{words} where {candidates:,}" for words, candidates in others)
+        return f"{cost} where {sharing:,} candidates share the distillation ({rest} do)"
 
 
 def sizes_up_to(most: int) -> tuple[int, ...]:
