@@ -94,6 +94,9 @@ class Options(DistillOptions):
     with the data set, else training."""
     truth_seeds: int = 1
     """Full-data trainings of every audited candidate."""
+    worth: bool = False
+    """Train the audited candidates on random sets of 2 to 200 images a class too, and say how many
+    random images the proxy is worth."""
     until_width: float | None = None
     """Audit more candidates, 10 at a time, until the interval of Spearman is narrower."""
     shrink: str = ""

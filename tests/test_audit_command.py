@@ -2,8 +2,9 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from tiny_run import rows_of
+from tiny_run import error_of, rows_of
 
 from atom_nas.audit.record import Audit
 from atom_nas.cli import main
@@ -138,6 +139,40 @@ def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args):
     assert values[0] == values[1]
     whole = audit_of(tmp_path / "other").proxy
     assert cost.macs_per_candidate == 2 * whole.macs_per_candidate > 0
+
+
+def with_worth(args, **more):
+    return [*args("audit", n=6, proxy_seeds=2, **more), "--worth"]
+
+
+@pytest.mark.usefixtures("few_resamples")
+def test_the_worth_is_measured_on_request_and_changes_no_decision(
+    tmp_path, args, capsys, monkeypatch
+):
+    monkeypatch.setattr("atom_nas.pipeline.stages.Pipeline.report", lambda self: None)
+    main(args("audit", n=6, proxy_seeds=2))
+    run = tmp_path / "run"
+    plain, first = audit_of(run), rows_of(run / "scores.csv")
+    assert plain.worth is None
+    main(with_worth(args))
+    audit, rows = audit_of(run), rows_of(run / "scores.csv")
+    assert [each.images for each in audit.worth.curve] == [2, 5, 10, 20, 50, 100]
+    assert {each.draws for each in audit.worth.curve} == {audit.worth.draws} == {2}
+    assert [each.candidates for each in audit.worth.costs] == [40, 720, 15625]
+    assert audit.worth.curve[1].spearman == audit.worth.spearman  # the proxy is random_ipc5
+    assert rows[: len(first)] == first and len(rows) == 6 * 2 * 6  # none trained twice
+    assert audit.rivals == plain.rivals and audit.decision == plain.decision
+    assert audit.sentences == (*plain.sentences, audit.worth.sentence)
+    assert audit.worth.sentence in capsys.readouterr().out
+
+
+def test_the_worth_needs_five_images_of_every_class(tmp_path, args, capsys):
+    labels = np.repeat([0, 1], 6)
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "few.npz", train_images=pixels, train_labels=labels)
+    error = error_of(capsys, with_worth(args, dataset=tmp_path / "few.npz", proxy="random_ipc2"))
+    assert "--worth draws 2, 5 and more training images of every class" in error
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -47,17 +47,21 @@ class Auditor:
     """The width that the interval of Spearman is to reach."""
     labels: Tensor
     """Of the images that candidates are measured on, (N,)."""
+    sizes: tuple[int, ...] = ()
+    """Images a class of the random sets that the worth of the proxy is measured by."""
 
     def audit(self, sample: Sample) -> Audit:
         """Score the sample in every way, and write audit.csv and audit.json."""
         proxy = self.scorer.estimate(self.proxy, sample)
         rivals = self.rivals.estimate(proxy, sample)
+        sets = {size: self.scorer.estimate(f"random_ipc{size}", sample) for size in self.sizes}
         free, truth = self._free(sample), self._truth(sample)
         audit = audit_scores(
             proxy,
             [*rivals, *free],
             truth,
             combined=combine(proxy, free, truth.mean, seed=self.seed),
+            sets=sets,
             candidates=[candidate_name(architecture) for architecture, _ in sample],
             dataset=self.dataset,
             space=self.space,

@@ -48,7 +48,7 @@ def compare_all(
     """
     y, *arrays = ranking.checked(truth, scores, *rivals)
     found = [ranking.rank_correlation(array, y) for array in arrays]
-    resampled = _resample(arrays, y, seed)
+    resampled = resample(arrays, y, seed)
     comparisons = []
     for value, differences in zip(found[1:], resampled[0] - resampled[1:], strict=True):
         low, high = np.percentile(differences, (2.5, 97.5)) if len(y) > 2 else (-2.0, 2.0)
@@ -77,7 +77,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return corrected
 
 
-def _resample(arrays: Sequence[Array], truth: Array, seed: int) -> Array:
+def resample(arrays: Sequence[Array], truth: Array, seed: int) -> Array:
     """Return Spearman of each array (n,) in each resample, (arrays, resamples)."""
     n = len(truth)
     if n < 3:

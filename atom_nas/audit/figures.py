@@ -4,7 +4,7 @@ Pure numbers, without torch. The rule by which it says yes or no is written in d
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from atom_nas.audit.comparison import Comparison, compare, compare_all, holm
 from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
 from atom_nas.audit.record import Audit, Combined, Figures, Region, Rival, Seeds, known_or_none
 from atom_nas.audit.truth import Truth
+from atom_nas.audit.worth import measure_worth
 from atom_nas.errors import UserError
 from atom_nas.scoring.estimator import Array, Estimator
 
@@ -31,6 +32,7 @@ def audit_scores(
     truth: Truth,
     *,
     combined: Sequence[tuple[Estimator, Estimator]] = (),
+    sets: Mapping[int, Estimator] | None = None,
     candidates: Sequence[str] | None = None,
     dataset: str = "",
     space: str = "",
@@ -41,14 +43,15 @@ def audit_scores(
 ) -> Audit:
     """Judge the proxy against its rivals by the truth of the same n candidates.
 
-    `combined` are the estimators that hold the proxy, each with the same but for it. The bootstrap
-    draws by `seed`. The plan reaches `width`, and trains on the full data unless `is_truth_known`
-    of any candidate. A `caution` is said first and leaves it undecided. Raises UserError where
-    numbers of candidates differ or names are not distinct.
+    `combined` are the estimators that hold the proxy, each with the same but for it. `sets` are
+    random ones by their images a class, which say what the proxy is worth and decide nothing. The
+    bootstrap draws by `seed`. The plan reaches `width`, and trains on the full data unless
+    `is_truth_known` of any candidate. A `caution` is said first and leaves it undecided. Raises
+    UserError where numbers of candidates differ or names are not distinct.
     """
     n, mean = len(truth.validation), truth.mean
     names = [str(i) for i in range(n)] if candidates is None else list(candidates)
-    parts = [part for pair in combined for part in pair]
+    parts = [*(part for pair in combined for part in pair), *(sets or {}).values()]
     _check([proxy, *rivals, *(estimator for estimator, _ in combined)], parts, names, n)
     figures = figures_of(proxy, truth, seed)
     against = compare_all(proxy.ranked, [rival.ranked for rival in rivals], mean, seed=seed)
@@ -61,6 +64,7 @@ def audit_scores(
     decision, sentence = verdict.decide(figures, judged, n=n, tied=tied)
     seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
     full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)
+    worth = measure_worth(proxy, sets, mean, seed=seed) if sets else None
     return Audit(
         dataset=dataset,
         space=space,
@@ -102,7 +106,9 @@ def audit_scores(
             *verdict.say_how_it_ranks(figures, judged, n),
             *verdict.say_what_noise_costs(seeds, ceiling),
             *verdict.suggest_measure(proxy.measure, better),
+            *([worth.sentence] if worth else []),
         ),
+        worth=worth,
     )
 
 

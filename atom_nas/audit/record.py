@@ -15,6 +15,7 @@ from atom_nas.audit.comparison import Comparison
 from atom_nas.audit.ranking import Estimate
 from atom_nas.audit.record_json import from_json, to_json
 from atom_nas.audit.truth import Ceiling
+from atom_nas.audit.worth import Worth
 from atom_nas.scoring.estimator import Kind
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ class Audit:
     """Whether to search on the proxy."""
     sentences: tuple[str, ...]
     """The decision and what it rests on, in words."""
+    worth: Worth | None = None
+    """In random images a class; None where no random sets of other sizes were scored."""
 
     @property
     def n(self) -> int:

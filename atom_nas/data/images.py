@@ -54,6 +54,11 @@ class ImageSet:
         """Return for each class the positions of its images."""
         return [torch.nonzero(self.labels == k).flatten() for k in range(self.num_classes)]
 
+    @property
+    def smallest_class(self) -> int:
+        """The number of images of the class that has the fewest."""
+        return min(map(len, self.class_indices()))
+
     def join(self, other: "ImageSet") -> Self:
         """Return the images of both, these first; as floats where one of them has these."""
         pixels = [self.pixels, other.pixels]

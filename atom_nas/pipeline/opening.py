@@ -9,6 +9,7 @@ from atom_nas.audit.against import AGAINST, FULL
 from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
+from atom_nas.audit.worth import sizes_up_to
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset, whole_of
 from atom_nas.defaults import condensation, full_training, proxy_training
@@ -53,6 +54,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     job = condensation(options, dataset, device)
     shrink = parse_settings("--shrink", options.shrink)
     shrunk = space.shrunk(shrink)
+    if options.worth:
+        sizes_up_to(dataset.train.smallest_class)
     table = _open_table(options, dataset, space)
     data = _to_train_on(dataset, job, options.seed)
     proxy, full = proxy_training(options, dataset), full_training(options, data, device)

@@ -16,6 +16,7 @@ from atom_nas.audit.rivals import Rivals
 from atom_nas.audit.sampling import audited_sample
 from atom_nas.audit.trained_truth import TrainedTruth, TruthSource
 from atom_nas.audit.truth_table import TruthTable
+from atom_nas.audit.worth import sizes_up_to
 from atom_nas.data.splits import Dataset
 from atom_nas.defaults import AUDITED, AUDITED_BY_TABLE, condensation
 from atom_nas.distillation.condense import condense
@@ -27,7 +28,7 @@ from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
-from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, Limits
@@ -256,6 +257,7 @@ class Pipeline:
             seed=options.seed,
             width=options.until_width,
             labels=self.dataset.validation.labels,
+            sizes=sizes_up_to(self.dataset.train.smallest_class) if options.worth else (),
         )
 
     def _audited(self) -> Iterator[tuple[Any, int]]:
@@ -285,15 +287,7 @@ class Pipeline:
 
     def _accuracies_of(self, sample: Sample) -> list[float]:
         """Return the accuracies of those of `sample` that can be trained, one condensation each."""
-        scorer, found = replace(self._scorer(), num_seeds=1), []
-        scorer.prepare(self.options.proxy, sample)
-        for architecture, seed in sample:
-            try:
-                outcomes = scorer.outcomes(self.options.proxy, architecture, seed=seed)
-            except CandidateError:
-                continue
-            found.append(outcomes[0].accuracy)
-        return found
+        return replace(self._scorer(), num_seeds=1).accuracies(self.options.proxy, sample)
 
     def _say(self, line: str) -> None:
         if line:

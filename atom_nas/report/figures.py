@@ -14,6 +14,7 @@ from atom_nas.report.progress import search_history
 from atom_nas.report.regions import correlation_vs_fraction
 from atom_nas.report.results import Results
 from atom_nas.report.tradeoff import cost_vs_correlation
+from atom_nas.report.worth import worth_in_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,15 @@ def draw_all(results: Results) -> list[Plate]:
             "Up is better, left is cheaper. A proxy is worth its cost when it stands above "
             "everything to its left; overlapping bars do not decide that, the table does. "
             "Small points without a name are other scores of the table.",
+        ),
+        (
+            worth_in_images,
+            "What the set is worth in random images",
+            "The more random real images a class, the better they rank (grey). Where the line of "
+            "the proxy meets theirs, read down: so many random images a class would rank as well. "
+            "No more than the proxy itself holds means that random images would have done. The "
+            "thick line at the foot is the 95% interval; at an end of the axis the worth may lie "
+            "beyond it.",
         ),
     )
     plates = []

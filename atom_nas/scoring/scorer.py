@@ -1,6 +1,7 @@
 """Candidates scored by training on small sets of images, several condensations of each set."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -68,6 +69,15 @@ class Scorer:
             for architecture, seed in sample
             for number, proxy in enumerate(self.proxies(name))
         ]
+
+    def accuracies(self, name: str, sample: Sample) -> list[float]:
+        """Return the accuracies of those of `sample` that can be trained, first condensation."""
+        self.prepare(name, sample)
+        found = []
+        for architecture, seed in sample:
+            with suppress(CandidateError):
+                found.append(self.outcomes(name, architecture, seed=seed)[0].accuracy)
+        return found
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         """Return the mean of the measure over condensations."""
