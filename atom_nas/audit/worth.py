@@ -62,7 +62,7 @@ class Worth:
     curve: tuple[RandomSets, ...]
     """From the smallest."""
     costs: tuple[CostRatio, ...]
-    """None where costs are not known."""
+    """Empty where costs are not known."""
 
     @property
     def sentence(self) -> str:
