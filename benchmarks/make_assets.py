@@ -11,7 +11,6 @@ multiply-adds, each trained on the same 45,000 images and measured on the other 
 where it was.
 """
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -94,21 +93,22 @@ def make_sets(settings: Settings) -> None:
 
 
 def make_box(settings: Settings) -> None:
-    """Put real images, the sets that are finished and the truth into the package."""
+    """Put real images, the sets that are finished and the truth into the package.
+
+    Sets that are there already and are not made here stay.
+    """
     dataset = open_dataset("cifar10", settings.data_dir, seed=0)
     generator = torch.Generator().manual_seed(0)
-    shutil.rmtree(BOX, ignore_errors=True)
-    BOX.mkdir(parents=True)
+    BOX.mkdir(parents=True, exist_ok=True)
     for split, per_class in IMAGES_PER_CLASS.items():
         images = getattr(dataset, split)
         fraction = per_class * images.num_classes / len(images)
         save_mosaic(hold_out(images, fraction, generator)[1], BOX / f"{split}.png")
-    sets = {}
-    for folder in sorted((settings.out / "sets").iterdir()):
-        if proxy := load_proxy(folder):
-            kept = in_eight_bits(proxy)
-            save_proxy(kept, BOX / "sets" / folder.name)
-            sets[folder.name] = {"steps": kept.manifest["recipe"]["steps"], "of": 8_000}
+    for folder in (settings.out / "sets").glob("*"):
+        if made := load_proxy(folder):
+            save_proxy(in_eight_bits(made), BOX / "sets" / folder.name)
+    kept = [proxy for path in sorted((BOX / "sets").glob("*")) if (proxy := load_proxy(path))]
+    sets = {proxy.name: {"steps": proxy.manifest["recipe"]["steps"], "of": 8_000} for proxy in kept}
     rows = read_csv(settings.out / "truth" / "truth.csv")
     write_csv(BOX / "truth.csv", COLUMNS, ([row[key] for key in COLUMNS] for row in rows))
     steps = int(rows[0]["steps"])
@@ -130,9 +130,7 @@ def make_box(settings: Settings) -> None:
             "hardware": settings.hardware or hardware(torch.device("cpu")),
         },
         "files": {
-            str(path.relative_to(BOX)): file_digest(path)
-            for path in sorted(BOX.iterdir())
-            if path.is_file()
+            path.name: file_digest(path) for path in (*sorted(BOX.glob("*.png")), BOX / "truth.csv")
         },
     }
     write_json(BOX / "manifest.json", manifest)
