@@ -29,9 +29,9 @@ class Deadline:
 
         `done` are there already; one takes `seconds`. Of those that lack, the first `together` are
         trained by so many `workers` at once, the others one by one. Nothing is said where
-        nothing is known of a trial.
+        there is no end, or nothing is known of a trial.
         """
-        if seconds is None:
+        if self.hours is None or seconds is None:
             return ""
         left = max(0.0, self.seconds_left)
         seconds = max(seconds, 1e-3)

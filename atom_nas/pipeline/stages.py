@@ -197,9 +197,7 @@ class Pipeline:
 
     def _forecast(self) -> str:
         """Return how many trials fit into the hours that are given; nothing where none are."""
-        if self.deadline.hours is None:
-            return ""
-        done = len(read_candidates(self._journal, self.space))
+        done = len(read_candidates(self._journal, self.space)) if self.deadline.hours else 0
         return self.deadline.forecast(
             done=done,
             wanted=self.options.trials,
