@@ -25,7 +25,7 @@ from atom_nas.training.latency import Latency, measure_latency
 pytestmark = pytest.mark.usefixtures("quiet")
 
 CPU = torch.device("cpu")
-LIMITS = Limits(num_params=250, latency_ms=3.0)
+LIMITS = Limits(num_params=250, latency_ms=2.0)
 
 
 class Clockwork:
@@ -75,12 +75,12 @@ def test_the_limit_holds_in_a_search_and_is_told_to_its_sampler(
     search = limited(tmp_path, space, evaluate, sampler=sampler, num_uniform=4)
     found = search.run(10, ignore)
     assert len(found) == len(evaluate.calls) == 10
-    assert all(each.architecture.depth <= 3 for each in found)
+    assert all(each.architecture.depth <= 2 for each in found)
     assert all(each.cost.latency_ms == each.architecture.depth for each in found)
     trials = open_study(search.journal).get_trials()
-    slow = [t for t in trials if (t.user_attrs.get("cost", {}).get("latency_ms") or 0) > 3]
+    slow = [t for t in trials if (t.user_attrs.get("cost", {}).get("latency_ms") or 0) > 2]
     assert slow and all(t.user_attrs["uncounted"] for t in slow)
-    assert {t.constraints["latency_ms"] for t in slow} == {1.0}
+    assert {t.constraints["latency_ms"] for t in slow} <= {1.0, 2.0}
 
 
 def test_what_a_counted_limit_refuses_is_not_measured_and_nothing_is_twice(
@@ -126,7 +126,7 @@ def test_an_audited_sample_is_drawn_from_all_that_is_allowed(tmp_path, space, cl
 
     def is_allowed(width, depth):
         architecture = space.module.Architecture(width=width, depth=depth, act="relu")
-        return depth <= 3 and space.cost(architecture).num_params <= 250
+        return depth <= 2 and space.cost(architecture).num_params <= 250
 
     found = draw()
     assert set(found) == {
