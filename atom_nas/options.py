@@ -1,7 +1,8 @@
 """What a user chooses: options, each with its meaning, checked once."""
 
+import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -60,6 +61,9 @@ class Options(DistillOptions):
     """A search space by name, or a .py file of your own."""
     trials: int = 40
     """Distinct candidates that the search tries; a later call can ask for more."""
+    hours: float | None = None
+    """After so many hours from the start of the command the search begins no trial; audit and
+    exports follow whole, and the same command goes on with the search."""
     sampler: str = "tpe"
     """How the search picks after its uniform start: tpe, random, brute_force, gp or nsga2."""
     max_params: int | None = None
@@ -67,6 +71,11 @@ class Options(DistillOptions):
     max_macs: int | None = None
     """No candidate has more multiply-adds an image; default none, but 5000000 for cifar10_box and
     1000000 for digits."""
+    max_latency_ms: float | None = None
+    """No candidate's forward pass takes longer, in milliseconds: the median, measured once a
+    candidate on the device of the run, on a CPU with one thread."""
+    latency_batch: int = 1
+    """Images in the batch whose latency is measured."""
     proxy_steps: int | None = None
     """Steps (batches of 64) of a candidate on a proxy; default 240, more where none learns."""
     proxy_epochs: int | None = None
@@ -123,9 +132,24 @@ class Options(DistillOptions):
                 )
         if self.until_width is not None and not 0.01 <= self.until_width <= 2:
             raise UserError(f"--until-width is {self.until_width:g}; it must be from 0.01 to 2.")
+        for each in ("hours", "max_latency_ms"):
+            value = getattr(self, each)
+            if value is not None and not 0 < value < math.inf:
+                flag = f"--{each.replace('_', '-')}"
+                raise UserError(f"{flag} is {value:g}; give a number above 0, or leave it out.")
+        if self.latency_batch != 1 and self.max_latency_ms is None:
+            raise UserError(
+                f"--latency-batch is {self.latency_batch}, and no latency is measured; give "
+                "--max-latency-ms too, or leave it out."
+            )
         parse_settings("--shrink", self.shrink)
         if not re.fullmatch("auto|[1-9][0-9]{0,3}", str(self.workers)):
             raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
+
+    @property
+    def kept(self) -> Self:
+        """What a later call takes up from the folder: all but what is of one call alone."""
+        return replace(self, hours=None)
 
     @property
     def folder(self) -> Path:

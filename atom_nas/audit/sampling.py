@@ -26,16 +26,19 @@ def audited_sample(
     *,
     is_allowed: Callable[[Cost], bool],
     seed: int,
+    cost: Callable[[Any], Cost] | None = None,
 ) -> Iterator[tuple[Any, int]]:
     """Yield distinct (architecture, seed), until the space is used up.
 
     First the architectures that are `known`, uniform draws too, then others, stratified by their
-    parameters.
+    parameters. `cost` says what one costs, if more than `space` counts; it is asked for a hundred
+    at a time, before the first of them is yielded.
     """
     names = {candidate_name(architecture) for architecture in known}
 
     def others() -> Iterator[Any]:
-        draws = uniform_architectures(space, seed=derive_seed(seed, "audit"), is_allowed=is_allowed)
+        own = derive_seed(seed, "audit")
+        draws = uniform_architectures(space, seed=own, is_allowed=is_allowed, cost=cost)
         return (each for each in draws if candidate_name(each) not in names)
 
     stratified = in_strata(

@@ -87,6 +87,9 @@ def _cost(metrics: Mapping[str, Any]) -> str:
         for key, words in (("num_params", "parameters"), ("macs", "multiply-adds an image"))
         if _has(metrics, key)
     ]
+    if _has(metrics, "latency_ms") and _has(metrics, "latency_batch"):
+        on, count = _text(metrics, "latency_device") or "a device not known", "latency_batch"
+        known.append(f"{metrics['latency_ms']:.3g} ms for a batch of {metrics[count]} on {on}")
     return ", ".join(known) + "." if known else "not known."
 
 

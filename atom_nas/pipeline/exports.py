@@ -13,6 +13,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.errors import UserError
 from atom_nas.export.card import is_retrained
 from atom_nas.export.folder import Trained, export_model
+from atom_nas.scoring.latencies import Latencies
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate
 from atom_nas.storage.files import read_json
@@ -27,11 +28,12 @@ def export_best(
     space: Space,
     dataset: Dataset,
     proxy: str,
+    latencies: Latencies | None = None,
 ) -> list[Path]:
     """Export `best` to `folder`/<rank>-<name>, ranked by validation accuracy; return the folders.
 
     The test accuracy is written down and chooses nothing. A candidate whose full-data training
-    failed is left out, and a line says so.
+    failed is left out, and a line says so. With `latencies` metrics.json has that of each.
     """
     sample = [(each.architecture, each.seed) for each in best if each.seed is not None]
     for _ in follow(trained.fill(sample), "export", total=len(sample), unit="candidate"):
@@ -68,6 +70,7 @@ def export_best(
             "test_accuracy": measured.test[0],
             "num_params": candidate.cost.num_params,
             "macs": candidate.cost.macs,
+            **(latencies.facts(candidate.architecture) if latencies else {}),
             "full_steps": trained.training.steps,
             "full_seconds": measured.seconds,
             "seed": candidate.seed,

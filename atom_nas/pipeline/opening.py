@@ -18,6 +18,8 @@ from atom_nas.distillation.ready import Ready
 from atom_nas.errors import UserError
 from atom_nas.options import Options
 from atom_nas.parsing import parse_settings
+from atom_nas.pipeline.budget import open_budget
+from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -48,6 +50,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
 
     Raises UserError before anything is written where an option does not fit the data.
     """
+    deadline = Deadline(options.hours)
     device = resolve_device(options.device)
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
@@ -74,12 +77,15 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": full.steps if options.full_steps or options.full_epochs else None,
     }
+    if options.max_latency_ms is not None:
+        settings["max_latency_ms"] = options.max_latency_ms
+        settings["latency_batch"] = options.latency_batch
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with open_run(options.folder, settings) as folder, closing(trainer):
         if not (folder / "options.json").exists():
-            write_json(folder / "options.json", options)
+            write_json(folder / "options.json", options.kept)
         if dataset.max_macs and not options.max_macs:
             note(
                 f"candidates have at most {dataset.max_macs:,} multiply-adds on {dataset.name}; "
@@ -96,6 +102,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             device=device,
             dataset=dataset,
             space=space,
+            budget=open_budget(options, folder, dataset, space, device),
+            deadline=deadline,
             scores=ProxyScores(
                 folder / "scores.csv", space=shrunk, dataset=dataset, trainer=trainer
             ),

@@ -1,6 +1,6 @@
 """The stages of a run in order: each takes what the run folder holds, and makes the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,16 +24,19 @@ from atom_nas.distillation.names import parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
 from atom_nas.options import Options
+from atom_nas.pipeline.budget import FLAGS, Budget
+from atom_nas.pipeline.deadline import Deadline
+from atom_nas.pipeline.ending import ending
 from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.scorer import Sample, Scorer
+from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import Space
-from atom_nas.search.candidate import Candidate, Limits
+from atom_nas.search.candidate import Candidate, best_first
 from atom_nas.search.importances import write_importances
-from atom_nas.search.study import Search, read_candidates
+from atom_nas.search.study import OutOfTime, Search, read_candidates
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import digest, write_json
 from atom_nas.storage.progress import Progress, note
@@ -49,6 +52,8 @@ class Pipeline:
     device: torch.device
     dataset: Dataset
     space: Space
+    budget: Budget
+    deadline: Deadline
     scores: ProxyScores
     lengths: Lengths
     trained: TrainedTruth
@@ -65,19 +70,15 @@ class Pipeline:
     def search(self) -> list[Candidate]:
         """Return the candidates of the study, `options.trials` of them.
 
+        They are fewer where the space has no more, or the hours are over: a line says which.
         Writes candidates.csv and, of what the scores depend on, importances.json.
         The first few show whether anything is learnt from the proxy. An objective that needs the
         audit has its sample audited first. From now on the folder has the options of this search.
         """
-        write_json(self.folder / "options.json", self.options)
-        self._say(
-            self.lengths.look(
-                self.options.proxy,
-                self._first_accuracies,
-                self.dataset.validation.labels,
-            )
-        )
-        study = self._study()
+        write_json(self.folder / "options.json", self.options.kept)
+        self._look(self._first_accuracies)
+        study, is_cut = self._study(), False
+        self._say(self._forecast())
         self._prepare(study, self.options.trials)
         with Progress("search", total=self.options.trials, unit="trial") as progress:
 
@@ -87,14 +88,14 @@ class Pipeline:
                 progress.reach(len(candidates))
                 write_candidates(self.folder / "candidates.csv", candidates, self.space)
 
-            candidates = study.run(self.options.trials, watch)
+            try:
+                study.run(self.options.trials, watch)
+            except OutOfTime:
+                is_cut = True
+        candidates = read_candidates(self._journal, self.space)
         write_importances(self.folder / "importances.json", self._journal)
-        if all(candidate.accuracy is None for candidate in candidates):
-            reason = candidates[0].reason if candidates else "nothing within the limits was drawn"
-            raise UserError(
-                f"none of {len(candidates)} candidates of {self.space.name} could be scored "
-                f"({reason}); mend the space or raise --max-params and --max-macs."
-            )
+        hours = self.deadline.hours if is_cut else None
+        self._say(ending(candidates, self.options.trials, self.space.name, hours))
         return candidates
 
     def audit(self) -> Audit:
@@ -107,16 +108,9 @@ class Pipeline:
         sample = list(islice(stream, self._audit_size))
         if not sample:
             raise UserError(
-                f"no candidate of {self.space.name} was drawn within the limits; raise "
-                "--max-params and --max-macs."
+                f"no candidate of {self.space.name} was drawn within the limits; raise {FLAGS}."
             )
-        self._say(
-            self.lengths.look(
-                self.options.proxy,
-                lambda: self._accuracies_of(sample[:LOOKED_AT]),
-                self.dataset.validation.labels,
-            )
-        )
+        self._look(lambda: self._scorer().accuracies(self.options.proxy, sample[:LOOKED_AT]))
         auditor, width = self._auditor(), self.options.until_width
         while True:
             audit = auditor.audit(sample)
@@ -135,17 +129,12 @@ class Pipeline:
             space=self.space,
             dataset=self.dataset,
             proxy=self.options.proxy,
+            latencies=self.budget.latencies,
         )
 
     def best(self, candidates: list[Candidate]) -> list[Candidate]:
         """Return the `options.top_k` best by the objective; of equals the smaller."""
-
-        def order(candidate: Candidate) -> tuple[float, int]:
-            assert candidate.objective is not None and candidate.cost is not None
-            return -candidate.objective, candidate.cost.num_params
-
-        scored = [candidate for candidate in candidates if candidate.objective is not None]
-        return sorted(scored, key=order)[: self.options.top_k]
+        return best_first(candidates)[: self.options.top_k]
 
     def report(self) -> Path:
         """Write the report of what the folder holds."""
@@ -162,11 +151,6 @@ class Pipeline:
     @property
     def _journal(self) -> Path:
         return self.folder / "study.journal"
-
-    @property
-    def _limits(self) -> Limits:
-        macs = self.options.max_macs or self.dataset.max_macs
-        return Limits(num_params=self.options.max_params, macs=macs)
 
     def _study(self) -> Search:
         """Return the search by the objective and the training of now."""
@@ -187,6 +171,8 @@ class Pipeline:
             }
 
         def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
+            if not (self.deadline.is_ahead() or scorer.has(name, architecture)):
+                raise OutOfTime
             outcomes = scorer.outcomes(name, architecture, seed=seed)
             objective = predict(architecture, outcomes) if predict else scorer.score(outcomes)
             accuracy = fmean(outcome.accuracy for outcome in outcomes)
@@ -197,7 +183,8 @@ class Pipeline:
             space=self.space,
             evaluate=evaluate,
             goes_by=digest(goes_by),
-            limits=self._limits,
+            limits=self.budget.limits,
+            cost=self.budget.cost,
             sampler=options.sampler,
             num_uniform=options.num_uniform,
             seed=options.seed,
@@ -205,8 +192,20 @@ class Pipeline:
 
     def _prepare(self, study: Search, num_trials: int) -> None:
         """Train what the study draws before any value counts, if several can be trained at once."""
-        if self.scores.trains_several:
-            self._scorer().prepare(self.options.proxy, study.uniform_start(num_trials))
+        if self.scores.num_workers > 1:
+            sample = study.uniform_start(num_trials)
+            self._scorer().prepare(self.options.proxy, sample, self.deadline.is_ahead)
+
+    def _forecast(self) -> str:
+        """Return how many trials fit into the hours that are given; nothing where none are."""
+        done = len(read_candidates(self._journal, self.space)) if self.deadline.hours else 0
+        return self.deadline.forecast(
+            done=done,
+            wanted=self.options.trials,
+            seconds=self._scorer().seconds(self.options.proxy),
+            together=max(0, self.options.num_uniform - done),
+            workers=self.scores.num_workers,
+        )
 
     def _scorer(self) -> Scorer:
         return Scorer(
@@ -271,23 +270,29 @@ class Pipeline:
         drawn = audited_sample(
             self.space,
             [candidate.architecture for candidate in uniform],
-            is_allowed=self._limits.allow,
+            is_allowed=self.budget.limits.allow,
+            cost=self.budget.cost,
             seed=self.options.seed,
         )
         return (each for each in drawn if self.table is None or self.table.can_tell(each[0]))
 
+    def _look(self, accuracies: Callable[[], list[float]]) -> None:
+        """Lengthen the training on the proxy until the first candidates learn something from it."""
+        labels = self.dataset.validation.labels
+        self._say(self.lengths.look(self.options.proxy, accuracies, labels))
+
     def _first_accuracies(self) -> list[float]:
-        """Return the accuracies of the first candidates of the search, or of the audit it needs."""
+        """Return the accuracies of the first candidates that count; none where time is short."""
         if self._objective.needs_audit:
-            return self._accuracies_of(list(islice(self._audited(), LOOKED_AT)))
+            sample = list(islice(self._audited(), LOOKED_AT))
+            return self._scorer().accuracies(self.options.proxy, sample)
         study, count = self._study(), min(LOOKED_AT, self.options.trials)
         self._prepare(study, count)
-        found = study.run(count, lambda candidates: None)[:count]
+        try:
+            found = study.run(count, lambda candidates: None)[:count]
+        except OutOfTime:
+            return []
         return [each.accuracy for each in found if each.accuracy is not None]
-
-    def _accuracies_of(self, sample: Sample) -> list[float]:
-        """Return the accuracies of those of `sample` that can be trained, one condensation each."""
-        return replace(self._scorer(), num_seeds=1).accuracies(self.options.proxy, sample)
 
     def _say(self, line: str) -> None:
         if line:

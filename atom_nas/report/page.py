@@ -87,6 +87,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "fields": _fields(results.trials),
         "candidates": results.scored,
         "num_best": NUM_BEST,
+        "is_timed": any(math.isfinite(trial.latency_ms) for trial in results.trials),
         "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
         "failed": [trial for trial in results.trials if not trial.is_complete],

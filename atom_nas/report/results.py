@@ -24,7 +24,7 @@ SPLITS = ("validation", "test")
 TRIAL_COLUMNS = frozenset(
     (
         *("candidate", "state", "objective", "proxy_accuracy"),
-        *("num_params", "macs", "seconds", "uniform", "reason"),
+        *("num_params", "macs", "latency_ms", "seconds", "uniform", "reason"),
     )
 )
 """The columns of candidates.csv; the others are the fields of the architecture."""
@@ -42,6 +42,8 @@ class Trial:
     proxy_accuracy: float
     num_params: float
     macs: float
+    latency_ms: float
+    """NaN where no latency was limited."""
     seconds: float
     is_uniform: bool
     """Drawn uniformly, not picked by the optimiser."""
@@ -233,6 +235,7 @@ def _trial(row: Mapping[str, str]) -> Trial:
         proxy_accuracy=number(row["proxy_accuracy"]),
         num_params=number(row["num_params"]),
         macs=number(row["macs"]),
+        latency_ms=number(row.get("latency_ms")),
         seconds=number(row["seconds"]),
         is_uniform=row["uniform"] == "1",
         reason=row["reason"],

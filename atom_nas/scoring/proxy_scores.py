@@ -1,6 +1,6 @@
 """Candidates trained on a proxy and measured on the validation split, each once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -60,8 +60,26 @@ class ProxyScores:
             curve=tuple(map(float, row["curve"].split())),
         )
 
-    def fill(self, wanted: Iterable[Wanted], training: Training) -> Iterator[None]:
-        """Train what lacks of `wanted`, and yield once for each of it, as it is there."""
+    def has(self, proxy: Proxy, architecture: Any, training: Training) -> bool:
+        """Say whether the outcome of `architecture` on `proxy`, or its failure, is there."""
+        return self._key(proxy, architecture, training) in self._rows
+
+    def mean_seconds(self, proxy: Proxy, training: Training) -> float | None:
+        """Return what the trainings on `proxy` so far took, the mean; None where there is none."""
+        own = (proxy.images.digest[:16], self._digest(training))
+        known = [float(row["seconds"]) for key, row in self._rows.items() if key[:2] == own]
+        return fmean(known) if known else None
+
+    def fill(
+        self,
+        wanted: Iterable[Wanted],
+        training: Training,
+        may_begin: Callable[[], bool] = lambda: True,
+    ) -> Iterator[None]:
+        """Train what lacks of `wanted`, and yield once for each of it, as it is there.
+
+        Where `may_begin` says no, those under way are finished and the others left.
+        """
         missing: dict[tuple[str, ...], Wanted] = {}
         for proxy, architecture, seed in wanted:
             key = self._key(proxy, architecture, training)
@@ -70,7 +88,7 @@ class ProxyScores:
             else:
                 missing[key] = proxy, architecture, seed
         keys, jobs = [*missing], [self._job(*each, training) for each in missing.values()]
-        for position, trained in self._trainer.run(jobs):
+        for position, trained in self._trainer.run(jobs, may_begin):
             key = keys[position]
             proxy, _, seed = missing[key]
             about = {"proxy": proxy.name, "proxy_seed": proxy.seed, "seed": seed}
@@ -79,9 +97,9 @@ class ProxyScores:
             yield
 
     @property
-    def trains_several(self) -> bool:
-        """Whether several trainings may be done at once."""
-        return self._trainer.num_workers > 1
+    def num_workers(self) -> int:
+        """How many trainings may be done at once."""
+        return self._trainer.num_workers
 
     @property
     def num_validation(self) -> int:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
@@ -55,10 +56,36 @@ class Scorer:
             for proxy, _, own in wanted
         ]
 
-    def prepare(self, name: str, sample: Sample) -> None:
-        """Do what trainings of the sample on `name` lack, several at once where that can be."""
+    def has(self, name: str, architecture: Any) -> bool:
+        """Say whether `outcomes` would train nothing."""
+        proxies = self.proxies(name)
+        return all(self.table.has(proxy, architecture, self.training) for proxy in proxies)
+
+    def seconds(self, name: str) -> float | None:
+        """Return what the trainings of a candidate take, by those so far; None before the first."""
+        proxies = self.proxies(name)
+        found = (self.table.mean_seconds(proxy, self.training) for proxy in proxies)
+        known = [seconds for seconds in found if seconds is not None]
+        return len(proxies) * fmean(known) if known else None
+
+    def accuracies(self, name: str, sample: Sample) -> list[float]:
+        """Return the accuracies of those of the sample that can be trained, on one condensation."""
+        scorer, found = replace(self, num_seeds=1, _proxies={}), []
+        scorer.prepare(name, sample)
+        for architecture, seed in sample:
+            with suppress(CandidateError):
+                found.append(scorer.outcomes(name, architecture, seed=seed)[0].accuracy)
+        return found
+
+    def prepare(
+        self, name: str, sample: Sample, may_begin: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Do what trainings of the sample on `name` lack, several at once where that can be.
+
+        Where `may_begin` says no, those under way are finished and the others left.
+        """
         wanted = self._wanted(name, sample)
-        done = self.table.fill(wanted, self.training)
+        done = self.table.fill(wanted, self.training, may_begin)
         for _ in follow(done, name, total=len(wanted), unit="training"):
             pass
 
@@ -69,15 +96,6 @@ class Scorer:
             for architecture, seed in sample
             for number, proxy in enumerate(self.proxies(name))
         ]
-
-    def accuracies(self, name: str, sample: Sample) -> list[float]:
-        """Return the accuracies of those of `sample` that can be trained, first condensation."""
-        self.prepare(name, sample)
-        found = []
-        for architecture, seed in sample:
-            with suppress(CandidateError):
-                found.append(self.outcomes(name, architecture, seed=seed)[0].accuracy)
-        return found
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         """Return the mean of the measure over condensations."""

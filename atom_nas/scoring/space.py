@@ -20,6 +20,7 @@ from atom_nas.errors import UserError, unknown
 from atom_nas.scoring.architecture import flaw, from_json, plain_fields
 from atom_nas.storage.files import derive_seed, digest
 from atom_nas.training.cost import Cost, measure_cost
+from atom_nas.training.devices import is_device_failure
 
 NEEDS = ("Architecture", "sample", "build")
 MAX_IDLE_DRAWS = 1_000
@@ -172,10 +173,15 @@ def architecture_json(architecture: Any) -> str:
 
 
 def uniform_architectures(
-    space: Space, *, seed: int, is_allowed: Callable[[Cost], bool]
+    space: Space,
+    *,
+    seed: int,
+    is_allowed: Callable[[Cost], bool],
+    cost: Callable[[Any], Cost] | None = None,
 ) -> Iterator[Any]:
     """Yield distinct architectures drawn uniformly among those that can be built and are allowed.
 
+    `cost` says what one costs, if more than `space` counts.
     Ends where 1,000 draws in a row give nothing new: the space is used up, or nearly. Raises
     UserError for an architecture that cannot be named.
     """
@@ -194,13 +200,17 @@ def uniform_architectures(
         name = candidate_name(architecture)
         if name not in seen:
             seen.add(name)
-            if _is_allowed(space, architecture, is_allowed):
+            if _is_allowed(cost or space.cost, architecture, is_allowed):
                 idle = 0
                 yield architecture
 
 
-def _is_allowed(space: Space, architecture: Any, is_allowed: Callable[[Cost], bool]) -> bool:
+def _is_allowed(
+    cost: Callable[[Any], Cost], architecture: Any, is_allowed: Callable[[Cost], bool]
+) -> bool:
     try:
-        return is_allowed(space.cost(architecture))
-    except Exception:
+        return is_allowed(cost(architecture))
+    except Exception as error:
+        if is_device_failure(error):
+            raise
         return False

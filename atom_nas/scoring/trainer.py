@@ -103,20 +103,26 @@ class Trainer:
         self._device, self._store = device, Store(normalization, device)
         self._pool = Pool(_carry_out, self.num_workers)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Trained]]:
-        """Yield (position, what it came to) for each of `jobs`, as they end."""
+    def run(
+        self, jobs: Sequence[Job], may_begin: Callable[[], bool] = lambda: True
+    ) -> Iterator[tuple[int, Trained]]:
+        """Yield (position, what it came to) for each of `jobs`, as they end.
+
+        Where `may_begin` says no, those under way are finished and the others left.
+        """
         if self._device.type != "cpu":
-            yield from in_turn(
-                [self._training(job) for job in jobs], self.num_workers, self._device
-            )
+            trainings = [self._training(job) for job in jobs]
+            yield from in_turn(trainings, self.num_workers, self._device, may_begin)
             return
         done, seconds = 0, 0.0
         while done < len(jobs) and not self._is_worth(len(jobs) - done, seconds):
+            if not may_begin():
+                return
             start = time.perf_counter()
             yield done, self._train_here(jobs[done])
             done, seconds = done + 1, time.perf_counter() - start
         orders = [(_order(job), self._sets(job, self._store.shared)) for job in jobs[done:]]
-        for position, found in self._pool.run(orders):
+        for position, found in self._pool.run(orders, may_begin):
             is_lost = isinstance(found, Lost)
             yield done + position, Trained(failure=found.reason) if is_lost else found
 

@@ -1,5 +1,6 @@
 """What a search tries: candidates, within limits on their cost."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,23 @@ class Limits:
 
     num_params: int | None = None
     macs: int | None = None
+    latency_ms: float | None = None
 
     def excess(self, cost: Cost) -> dict[str, float]:
-        """Return for each limit by how much `cost` is above it; allowed where all are <= 0."""
-        pairs = {"num_params": (cost.num_params, self.num_params), "macs": (cost.macs, self.macs)}
-        return {k: float(value - limit) for k, (value, limit) in pairs.items() if limit is not None}
+        """Return for each limit by how much `cost` is above it; allowed where all are <= 0.
+
+        A latency that was not measured is above none: then a counted limit decides.
+        """
+        pairs = (
+            ("num_params", cost.num_params, self.num_params),
+            ("macs", cost.macs, self.macs),
+            ("latency_ms", cost.latency_ms, self.latency_ms),
+        )
+        return {
+            name: float(value - limit)
+            for name, value, limit in pairs
+            if value is not None and limit is not None
+        }
 
     def allow(self, cost: Cost) -> bool:
         """Say whether `cost` is within the limits."""
@@ -43,3 +56,13 @@ class Candidate:
     """Drawn uniformly, hence fit for an audit, rather than picked by the optimiser."""
     reason: str
     """Why it failed, or empty."""
+
+
+def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return those that were scored, the best by the objective first; of equals the smaller."""
+
+    def order(candidate: Candidate) -> tuple[float, int]:
+        assert candidate.objective is not None and candidate.cost is not None
+        return -candidate.objective, candidate.cost.num_params
+
+    return sorted((each for each in candidates if each.objective is not None), key=order)

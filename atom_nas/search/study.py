@@ -32,6 +32,10 @@ GOES_BY = "goes_by"
 """The attribute of a study that names what its values are."""
 
 
+class OutOfTime(BaseException):
+    """What `evaluate` raises to end a search before a trial; like an interrupt no failure of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """A study in the journal at `journal`; the same search goes on where it was killed."""
@@ -47,13 +51,15 @@ class Search:
     num_uniform: int
     """The first so many candidates are drawn uniformly."""
     seed: int
+    cost: Callable[[Any], Cost] | None = None
+    """What a candidate costs, if more than `space` counts; raises where it cannot be built."""
 
     def run(self, num_trials: int, watch: Callable[[list[Candidate]], None]) -> list[Candidate]:
         """Go on until `num_trials` distinct candidates were tried, and return all in order.
 
         Ends early where nothing new can be drawn. `watch` is called with those so far, at the
-        start and after each. An interrupt, or a failure of the device, leaves
-        the trial that was running to be drawn again.
+        start and after each. An interrupt, OutOfTime of `evaluate`, or a
+        failure of the device goes through, and leaves the trial that was running to be drawn again.
         """
         study = self._open()
         watch(candidates_of(study, self.space))
@@ -97,7 +103,7 @@ class Search:
         return study
 
     def _told_again(self, study: optuna.Study) -> Iterator[FrozenTrial]:
-        """Yield the trials of `study` with the objective of now."""
+        """Yield the trials of `study` with the objective of now, as far as there is time."""
         values: dict[str, float] = {}
         for trial in study.get_trials():
             attrs, state, value = trial.user_attrs, trial.state, None
@@ -113,6 +119,8 @@ class Search:
                     attrs |= {"accuracy": accuracy, "seconds": seconds}
                     values[attrs["candidate"]] = value
                     state = TrialState.COMPLETE
+                except OutOfTime:
+                    return
                 except Exception as error:
                     if is_device_failure(error):
                         raise
@@ -166,7 +174,7 @@ class Search:
                 raise optuna.TrialPruned
             return twin.value
         trial.set_user_attr("architecture", architecture_json(architecture))
-        cost = self.space.cost(architecture)
+        cost = (self.cost or self.space.cost)(architecture)
         trial.set_user_attr("cost", asdict(cost))
         self._constrain(trial, cost)
         if not self.limits.allow(cost):

@@ -10,11 +10,15 @@ from atom_nas.storage.files import write_csv
 
 
 def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) -> None:
-    """Write one row a trial, in order: what was tried, and how it did."""
+    """Write one row a trial, in order: what was tried, and how it did.
+
+    The column latency_ms is there where a latency was measured.
+    """
+    is_timed = any(each.cost and each.cost.latency_ms is not None for each in candidates)
     columns = [field.name for field in fields(space.module.Architecture)]
     header = [
         *("candidate", "state", *columns, "objective", "proxy_accuracy"),
-        *("num_params", "macs", "seconds", "uniform", "reason"),
+        *("num_params", "macs", *["latency_ms"] * is_timed, "seconds", "uniform", "reason"),
     ]
     rows = []
     for candidate in candidates:
@@ -29,6 +33,7 @@ def write_candidates(path: Path, candidates: Sequence[Candidate], space: Space) 
                 candidate.accuracy,
                 cost and cost.num_params,
                 cost and cost.macs,
+                *[cost and cost.latency_ms] * is_timed,
                 candidate.seconds,
                 int(candidate.is_uniform),
                 candidate.reason,

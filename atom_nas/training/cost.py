@@ -17,6 +17,8 @@ class Cost:
     macs: int
     """Multiply-adds of convolutions and matrix products (linear layers, attention) in a forward
     pass; normalisation, activations, pooling and sums are not counted."""
+    latency_ms: float | None = None
+    """Milliseconds of a forward pass of one batch, the median; None where it was not measured."""
 
 
 def measure_cost(build: Callable[[], nn.Module], image_shape: tuple[int, int, int]) -> Cost:

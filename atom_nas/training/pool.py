@@ -81,14 +81,21 @@ class Pool:
         """Whether workers are there already."""
         return bool(self._workers)
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Any]]:
+    def run(
+        self, jobs: Sequence[Job], may_begin: Callable[[], bool] = lambda: True
+    ) -> Iterator[tuple[int, Any]]:
         """Yield (position, result or Lost) of each of `jobs`, in the order in which they end.
 
+        Where `may_begin` says no, those under way are finished and the others left.
         Raises what `work` raises, and UserError where workers do not start.
         """
         waiting, killed, longest = deque(range(len(jobs))), set[int](), 0.0
         try:
             while waiting or self._busy:
+                if not may_begin():
+                    waiting.clear()
+                    if not self._busy:
+                        break
                 self._assign(jobs, waiting)
                 patience = max(MIN_PATIENCE, TIMES_LONGER * longest) if longest else PATIENCE
                 for worker in self._listen(patience):

@@ -1,7 +1,7 @@
 """Several trainings in one process, a part of each in turn; on a GPU each on its own stream."""
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from typing import TypeVar
 
@@ -21,17 +21,26 @@ def finish(training: Generator[None, None, Result]) -> Result:
 
 
 def in_turn(
-    trainings: Sequence[Generator[None, None, Result]], at_once: int, device: torch.device
+    trainings: Sequence[Generator[None, None, Result]],
+    at_once: int,
+    device: torch.device,
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (position, what it returns) for each of `trainings` as they end, `at_once` under way.
 
-    While one waits for a GPU to finish its part, the others have work there.
+    While one waits for a GPU to finish its part, the others have work there. Where `may_begin` says
+    no, those under way are finished and the others left.
     """
     waiting = deque(enumerate(trainings))
     running = deque[tuple[int, Generator[None, None, Result], torch.cuda.Stream | None]]()
     while waiting or running:
         while waiting and len(running) < at_once:
+            if not may_begin():
+                waiting.clear()
+                break
             running.append((*waiting.popleft(), _new_stream(device)))
+        if not running:
+            return
         position, training, stream = running.popleft()
         try:
             with torch.cuda.stream(stream) if stream else nullcontext():

@@ -1,0 +1,59 @@
+"""The measured latencies of a run: one a candidate, kept as soon as it is known."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from atom_nas.scoring.space import Space, candidate_name, no_exit
+from atom_nas.storage.row_log import RowLog
+from atom_nas.training.latency import Latency, measure_latency
+
+KEY = ("candidate", "device", "batch_size")
+COLUMNS = (*KEY, "median_ms", "iqr_ms", "runs")
+
+
+class Latencies:
+    """The table of latencies at a path, which measures what it does not hold.
+
+    A second measurement would not be the same: what is allowed goes by the first, for ever.
+    """
+
+    def __init__(self, path: Path, *, space: Space, device: torch.device, batch_size: int) -> None:
+        """Open the table; nets of `space` take `batch_size` images at a time on `device`."""
+        self._table = RowLog(path, COLUMNS, key=KEY)
+        self._found = {tuple(row[column] for column in KEY): row for row in self._table.rows}
+        self._space, self._device, self._batch_size = space, device, batch_size
+        is_cuda = device.type == "cuda"
+        self._device_name = torch.cuda.get_device_name(device) if is_cuda else device.type
+
+    def measure(self, architecture: Any) -> Latency:
+        """Return the latency of `architecture`, measured now or before.
+
+        Raises what building it or a forward pass raises.
+        """
+        key = (candidate_name(architecture), self._device_name, str(self._batch_size))
+        if key not in self._found:
+            with no_exit():
+                net = self._space.build(architecture, seed=0)
+                found = measure_latency(
+                    net, self._space.image_shape, self._batch_size, self._device
+                )
+            measured = {"median_ms": found.median_ms, "iqr_ms": found.iqr_ms, "runs": found.runs}
+            self._table.append({**dict(zip(KEY, key, strict=True)), **measured})
+            self._found[key] = self._table.rows[-1]
+        row = self._found[key]
+        return Latency(
+            median_ms=float(row["median_ms"]), iqr_ms=float(row["iqr_ms"]), runs=int(row["runs"])
+        )
+
+    def facts(self, architecture: Any) -> dict[str, object]:
+        """Return the latency of `architecture` and how it was measured, as metrics of a net."""
+        found = self.measure(architecture)
+        return {
+            "latency_ms": found.median_ms,
+            "latency_iqr_ms": found.iqr_ms,
+            "latency_runs": found.runs,
+            "latency_batch": self._batch_size,
+            "latency_device": self._device_name,
+        }
