@@ -28,9 +28,6 @@ pipeline then doubles what is too short."""
 AUDITED, AUDITED_BY_TABLE = 30, 60
 """Default candidates of an audit: where a table holds the truth, they cost no full training."""
 
-EXCERPT_STEPS = 480
-"""Default steps of a candidate on the images of an excerpt, all the others not being at hand."""
-
 
 def condensation(
     options: DistillOptions, dataset: Dataset, device: torch.device, *, number: int = 0
@@ -97,7 +94,7 @@ def full_training(options: Options, dataset: Dataset, device: torch.device) -> T
         return replace(training, steps=training.steps_in(options.full_epochs, num_images))
     if options.full_steps:
         return training
-    if dataset.excerpt:
-        return replace(training, steps=EXCERPT_STEPS)
+    if dataset.full_steps:
+        return replace(training, steps=dataset.full_steps)
     epochs = FULL_EPOCHS if device.type == "cuda" else SMALL_FULL_EPOCHS
     return replace(training, steps=max(training.steps, training.steps_in(epochs, num_images)))

@@ -82,7 +82,7 @@ class Options(DistillOptions):
     """The same in epochs of the proxy."""
     full_steps: int | None = None
     """Steps of a candidate on the full data; default 30 epochs on CUDA, 5 elsewhere, at least 240,
-    more where the validation loss still falls."""
+    more where the validation loss still falls; 480 on digits and on what is in the box."""
     full_epochs: int | None = None
     """The same in epochs of the full data."""
     audit_size: int | None = field(default=None, metadata={"aliases": ("n",)})

@@ -3,16 +3,18 @@
     python benchmarks/cheaper_candidates.py --space nas_bench_201 --truth nas_bench_201 \
         --variants steps=240,cells_per_stage=1 steps=120,cells_per_stage=1,image_size=16
 
-A variant is the steps of a training and settings of the space, as --shrink takes them. Each is
-trained on some draws of one kind of images; its rows lie in <out>/scores.csv, where the same
-command goes on, and <out>/results.md compares all variants given, in pairs on the same candidates.
-Of NAS-Bench-201 they are the cells of ranking_protocols.py, whose rows of 240 steps come first.
+A variant is the steps of a training, those of the distillation (distil_steps, where the proxy is
+distilled) and settings of the space, as --shrink takes them. Each is trained on some draws of one
+kind of images; its rows lie in <out>/scores.csv, where the same command goes on, and
+<out>/results.md compares all variants given, in pairs on the same candidates. Of NAS-Bench-201 they
+are the cells of ranking_protocols.py, whose rows of 240 steps come first.
 """
 
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -84,8 +86,11 @@ def main(settings: Settings) -> None:
     def is_allowed(cost: Cost) -> bool:
         return settings.max_macs is None or cost.macs <= settings.max_macs
 
-    def make(_name: str, number: int) -> Proxy:
-        recipe = paper(dataset, images_per_class) if is_distilled(method) else None
+    def make(steps: int | None, _name: str, number: int) -> Proxy:
+        recipe = None
+        if is_distilled(method):
+            recipe = paper(dataset, images_per_class)
+            recipe = replace(recipe, steps=steps or recipe.steps)
         job = Condensation(
             dataset=dataset,
             method=method,
@@ -107,7 +112,7 @@ def main(settings: Settings) -> None:
         found[COMMITTED] = committed([candidate_name(cell) for cell, _ in sample], costs)
     for variant in settings.variants:
         shrink = parse_settings("--variants", variant)
-        steps = shrink.pop("steps")
+        steps, distil_steps = shrink.pop("steps"), shrink.pop("distil_steps", None)
         scorer = Scorer(
             table=ProxyScores(
                 settings.out / "scores.csv",
@@ -115,7 +120,7 @@ def main(settings: Settings) -> None:
                 dataset=dataset,
                 trainer=trainer,
             ),
-            condense=make,
+            condense=partial(make, distil_steps),
             num_seeds=settings.draws,
             training=Training(steps=steps, flip=dataset.flip),
             measure=MEASURES[0],

@@ -7,7 +7,7 @@ import torch
 
 from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
-from atom_nas.defaults import proxy_training
+from atom_nas.defaults import full_training, proxy_training
 from atom_nas.options import Options
 from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.scoring.chance import is_at_chance
@@ -51,3 +51,14 @@ def test_a_first_run_leaves_out_the_costliest_nets_and_says_so(tmp_path, capsys,
     assert all(pipeline.space.cost(each).macs <= 1_000_000 for each, _ in sample)
     assert ("at most 1,000,000 multiply-adds on digits; --max-macs" in said) == (not given)
     assert read_json(tmp_path / "run" / "settings.json")["max_macs"] == (given or 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"), [({}, 480), ({"full_steps": 7}, 7), ({"full_epochs": 2}, 34)]
+)
+def test_a_data_set_may_know_how_long_a_full_training_is(tmp_path, digits, given, steps):
+    options = Options(dataset="digits", out=tmp_path / "run", device="cpu", **given)
+    assert full_training(options, digits, CPU).steps == steps
+    with open_pipeline(options) as pipeline:
+        pipeline.lengths.settle(pipeline.trained, lambda: pytest.fail("it is known"))
+        assert pipeline.trained.training.steps == steps

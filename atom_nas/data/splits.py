@@ -49,6 +49,9 @@ class Source:
     max_macs: int | None = None
     """Multiply-adds an image that no candidate exceeds, unless a run says otherwise: for a set that
     is for a first look."""
+    full_steps: int | None = None
+    """Steps of a training on all its images that suffice, where that is known: a run then does not
+    find it out."""
     excerpt: Excerpt | None = None
     """Set where the splits are a few of a data set's images."""
     about: str = ""
@@ -98,6 +101,7 @@ class Dataset:
     flip: bool
     whiten: bool = False
     max_macs: int | None = None
+    full_steps: int | None = None
     excerpt: Excerpt | None = None
     about: str = ""
 
@@ -138,6 +142,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         flip=source.flip,
         whiten=source.whiten,
         max_macs=source.max_macs,
+        full_steps=source.full_steps,
         excerpt=source.excerpt,
         about=source.about,
     )

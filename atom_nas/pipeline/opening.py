@@ -63,7 +63,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     data = _to_train_on(dataset, job, options.seed)
     proxy, full = proxy_training(options, dataset), full_training(options, data, device)
     is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
-    is_full_open = not (options.full_steps or options.full_epochs or data.excerpt)
+    is_full_open = not (options.full_steps or options.full_epochs or data.full_steps)
     settings = {
         **job.identity,
         "validation_digest": dataset.validation.digest,
