@@ -15,7 +15,8 @@ from atom_nas.storage.files import derive_seed
 from atom_nas.training.schedule import Training
 
 SMALL_STEPS = 300
-"""Default steps of a distillation where there is no GPU; the recipe's own where there is one."""
+"""Default steps of a distillation where there is no GPU, unless the data set knows better; the
+recipe's own where there is one."""
 
 CANDIDATE_STEPS = 240
 """Default steps of a candidate on a proxy: 30 epochs of 500 images (docs/audit.md), whatever the
@@ -45,7 +46,8 @@ def condensation(
     if is_distilled(method):
         recipe = RECIPES[options.recipe](dataset, images_per_class)
         if options.steps or device.type != "cuda":
-            recipe = replace(recipe, steps=options.steps or SMALL_STEPS)
+            steps = options.steps or dataset.distil_steps or SMALL_STEPS
+            recipe = replace(recipe, steps=steps)
         recipe = adjust(recipe, options.adjust)
     return Condensation(
         dataset=dataset,

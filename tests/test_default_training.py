@@ -1,5 +1,6 @@
 """What is left open: every space learns from 1, 10 and 50 images a class; no first run is long."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
-from atom_nas.defaults import full_training, proxy_training
+from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.options import Options
 from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.scoring.chance import is_at_chance
@@ -62,3 +63,15 @@ def test_a_data_set_may_know_how_long_a_full_training_is(tmp_path, digits, given
     with open_pipeline(options) as pipeline:
         pipeline.lengths.settle(pipeline.trained, lambda: pytest.fail("it is known"))
         assert pipeline.trained.training.steps == steps
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "steps"),
+    [({}, "cpu", 100), ({"steps": 7}, "cpu", 7), ({}, "cuda", 8_000), ({"steps": 7}, "cuda", 7)],
+)
+def test_a_data_set_may_know_how_long_it_is_to_be_distilled(digits, given, device, steps):
+    options = Options(dataset="digits", **given)
+    assert condensation(options, digits, torch.device(device)).recipe.steps == steps
+    unknown = replace(digits, distil_steps=None)
+    expected = 300 if (given, device) == ({}, "cpu") else steps
+    assert condensation(options, unknown, torch.device(device)).recipe.steps == expected

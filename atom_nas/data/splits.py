@@ -49,6 +49,8 @@ class Source:
     max_macs: int | None = None
     """Multiply-adds an image that no candidate exceeds, unless a run says otherwise: for a set that
     is for a first look."""
+    distil_steps: int | None = None
+    """Steps of a distillation that suffice to rank nets where there is no GPU, if that is known."""
     full_steps: int | None = None
     """Steps of a training on all its images that suffice, where that is known: a run then does not
     find it out."""
@@ -101,6 +103,7 @@ class Dataset:
     flip: bool
     whiten: bool = False
     max_macs: int | None = None
+    distil_steps: int | None = None
     full_steps: int | None = None
     excerpt: Excerpt | None = None
     about: str = ""
@@ -142,6 +145,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         flip=source.flip,
         whiten=source.whiten,
         max_macs=source.max_macs,
+        distil_steps=source.distil_steps,
         full_steps=source.full_steps,
         excerpt=source.excerpt,
         about=source.about,

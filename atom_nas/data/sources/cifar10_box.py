@@ -27,16 +27,18 @@ def load(path: Path) -> Source:
     except DamagedError as damage:
         raise UserError(f"{damage.path} {damage.problem}; install atom_nas again.") from None
     names = cifar10.CLASS_NAMES
-    splits = {
-        name: load_mosaic(BOX / f"{name}.png", names) for name in ("train", "validation", "test")
-    }
+    train, validation, test = (
+        load_mosaic(BOX / f"{name}.png", names) for name in ("train", "validation", "test")
+    )
 
     def whole() -> Source | None:
         is_at_hand = _torchvision.is_at_hand(path, "cifar10", cifar10.FILES)
         return cifar10.load(path) if is_at_hand else None
 
     return Source(
-        **splits,
+        train=train,
+        validation=validation,
+        test=test,
         flip=True,
         whiten=True,
         max_macs=manifest["truth"]["max_macs"],
