@@ -4,6 +4,8 @@ import optuna
 import pytest
 import torch
 
+from atom_nas.export import folder as export
+
 torch.set_num_threads(1)
 
 
@@ -18,3 +20,9 @@ def quiet():
 @pytest.fixture
 def few_resamples(monkeypatch):
     monkeypatch.setattr("atom_nas.audit.ranking.NUM_RESAMPLES", 299)
+
+
+@pytest.fixture
+def only_source(monkeypatch):
+    """Export Python source and weights, without graphs, which take seconds."""
+    monkeypatch.setattr(export, "FORMATS", {})

@@ -12,10 +12,7 @@ from atom_nas.export import graphs
 from atom_nas.export.folder import export_model
 from search_spaces import convnet
 
-
-@pytest.fixture(autouse=True)
-def only_source(monkeypatch):
-    monkeypatch.setattr(export, "FORMATS", {})
+pytestmark = pytest.mark.usefixtures("only_source")
 
 
 @pytest.fixture(scope="module")

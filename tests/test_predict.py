@@ -8,14 +8,10 @@ from PIL import Image
 from tiny_run import error_of
 
 from atom_nas.cli import main
-from atom_nas.export import folder as export
 from atom_nas.export.folder import export_model
 from search_spaces import convnet
 
-
-@pytest.fixture(autouse=True)
-def only_source(monkeypatch):
-    monkeypatch.setattr(export, "FORMATS", {})
+pytestmark = pytest.mark.usefixtures("only_source")
 
 
 @pytest.fixture(scope="module")

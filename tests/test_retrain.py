@@ -1,17 +1,9 @@
-"""`atom-nas retrain`: an exported architecture on other data, as an export again; killed, it goes
-on to the same weights."""
+"""`atom-nas retrain`: an exported architecture on other data, as an export again."""
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
-from signal import SIGINT, SIGKILL
 
 import pytest
-import safetensors.torch
 import torch
 from made_export import GREY, SOURCES, convnet_of, load_source, make_trained, read_json
 from tiny_run import error_of, save_data
@@ -33,12 +25,8 @@ CHOSEN = {
     "proxy_spearman": {"value": 0.5, "low": 0.1, "high": 0.8, "n": 30},
     "test_accuracy": 0.123,
 }
-TIMEOUT = 120
 
-
-@pytest.fixture(autouse=True)
-def only_source(monkeypatch):
-    monkeypatch.setattr(export, "FORMATS", {})
+pytestmark = pytest.mark.usefixtures("only_source")
 
 
 @pytest.fixture
@@ -238,65 +226,3 @@ def test_the_space_is_cut_out_exactly(tmp_path, source):
 def test_the_tail_begins_as_it_did_in_exports_of_earlier():
     begin = "\n\n# Added by the export: the trained net, its preprocessing and a command line.\n"
     assert TAIL.startswith(begin)
-
-
-DRIVER = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job of the background ignores it
-from atom_nas import cli
-from atom_nas.export import folder
-from atom_nas.training import final
-
-folder.FORMATS = {}
-final.CHECKPOINT_SECONDS = 0.0
-cli.main(sys.argv[1:])
-"""
-
-
-def start(*args):
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, "retrain", *map(str, args), "--device", "cpu"],
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def stop_when_changed(process, path, signal):
-    """Wait until `path` is written anew, and stop the process."""
-    before, begin = path.stat().st_mtime_ns if path.exists() else 0, time.monotonic()
-    while not path.exists() or path.stat().st_mtime_ns == before:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() - begin < TIMEOUT
-        time.sleep(0.002)
-    process.send_signal(signal)
-    output, _ = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == (-SIGKILL if signal == SIGKILL else 130), output
-
-
-def test_killed_and_interrupted_it_goes_on_to_the_same_weights(tmp_path, source, data):
-    more = ["--dataset", data, "--epochs", 150]
-    whole = start(source, *more, "--out", tmp_path / "whole")
-    args = [source, *more, "--out", tmp_path / "killed"]
-    checkpoint = tmp_path / ".killed.training" / "checkpoint.safetensors"
-    stop_when_changed(start(*args), checkpoint, SIGKILL)
-    first = steps_in(checkpoint)
-    stop_when_changed(start(*args), checkpoint, SIGINT)
-    second = steps_in(checkpoint)
-    assert 0 < first < second < 300
-    for process in (whole, start(*args)):
-        output, _ = process.communicate(timeout=TIMEOUT)
-        assert process.returncode == 0, output
-    expected, found = (tmp_path / name for name in ("whole", "killed"))
-    for name in SOURCES - {"metrics.json", "verification.json", "README.md"}:
-        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
-    metrics = [json.loads((each / "metrics.json").read_bytes()) for each in (expected, found)]
-    assert metrics[0].pop("seconds") > 0 and metrics[1].pop("seconds") > 0
-    assert metrics[0] == metrics[1]
-    assert not list(tmp_path.glob(".*"))
-
-
-def steps_in(checkpoint):
-    return int(safetensors.torch.load_file(checkpoint)["steps"])
