@@ -6,7 +6,8 @@ from tiny_run import error_of, rows_of, run_args, save_data, save_space
 
 from atom_nas.cli import main
 from atom_nas.pipeline.deadline import Deadline
-from atom_nas.search.study import OutOfTime, read_candidates
+from atom_nas.search.study import OutOfTime
+from atom_nas.search.trials import read_candidates
 from atom_nas.storage.files import read_json
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -138,22 +139,22 @@ def test_out_of_time_leaves_the_trial_to_be_drawn_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("done", "together", "workers", "fit"),
-    [(3, 0, 1, 37), (3, 27, 1, 37), (3, 27, 4, 40), (3, 20, 2, 40), (30, 0, 1, 40), (3, 90, 2, 72)],
+    ("done", "uniform", "workers", "fit"),
+    [(3, 0, 1, 37), (3, 27, 1, 37), (3, 0, 3, 106), (3, 0, 8, 141), (3, 20, 2, 72), (3, 90, 2, 72)],
 )
-def test_the_forecast(monkeypatch, done, together, workers, fit):
+def test_the_forecast(monkeypatch, done, uniform, workers, fit):
     clock = Clock()
     monkeypatch.setattr("atom_nas.pipeline.deadline.monotonic", clock)
     deadline = Deadline(0.5)
     clock.now += 1800 - 34.5 * 42
     said = deadline.forecast(
         done=done,
-        wanted=max(40, together),
+        wanted=200,
         seconds=42.0,
-        together=together,
+        uniform=uniform,
         workers=workers,
     )
-    assert said == f"about {fit} of {max(40, together)} trials fit into 0.5 hours at 42 s a trial."
+    assert said == f"about {fit} of 200 trials fit into 0.5 hours at 42 s a trial."
     assert deadline.is_ahead()
     clock.now += 34.5 * 42
     assert not deadline.is_ahead()

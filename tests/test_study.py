@@ -9,7 +9,7 @@ from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Limits
 from atom_nas.search.journal import open_study
 from atom_nas.search.samplers import SAMPLERS
-from atom_nas.search.study import read_candidates
+from atom_nas.search.trials import read_candidates
 from atom_nas.training.cost import Cost
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -204,10 +204,11 @@ def test_watch_sees_all_so_far_at_the_start_and_after_each(tmp_path, space):
 
 @pytest.mark.parametrize("sampler", FAST)
 def test_a_longer_search_goes_on_from_a_shorter(tmp_path, space, sampler):
+    """By one or more times four picks: those asked together are told together."""
     whole = make_search(tmp_path / "a", space, sampler=sampler).run(12, ignore)
     evaluate = Recorder()
     part = make_search(tmp_path / "b", space, evaluate, sampler=sampler)
-    part.run(8, ignore)
+    part.run(10, ignore)
     assert part.run(12, ignore) == whole
     assert part.run(12, ignore) == whole
     assert len(evaluate.calls) == 12

@@ -3,6 +3,7 @@
 from time import monotonic
 
 from atom_nas.report.wording import duration
+from atom_nas.search.study import PICKED_TOGETHER
 
 
 class Deadline:
@@ -23,21 +24,21 @@ class Deadline:
         return self.seconds_left > 0
 
     def forecast(
-        self, *, done: int, wanted: int, seconds: float | None, together: int, workers: int
+        self, *, done: int, wanted: int, seconds: float | None, uniform: int, workers: int
     ) -> str:
         """Say how many of the `wanted` trials will roughly be done when the hours are over.
 
-        `done` are there already; one takes `seconds`. Of those that lack, the first `together` are
-        trained by so many `workers` at once, the others one by one. Nothing is said where
-        there is no end, or nothing is known of a trial.
+        `done` are there already; one takes `seconds`. So many `workers` train at once, but of those
+        that lack, after the first `uniform`, no more than are picked together. Nothing is said
+        where there is no end, or nothing is known of a trial.
         """
         if self.hours is None or seconds is None:
             return ""
         left = max(0.0, self.seconds_left)
         seconds = max(seconds, 1e-3)
-        at_once = min(together, int(left * workers / seconds))
-        one_by_one = int((left - at_once * seconds / workers) / seconds)
-        fit = min(wanted, done + at_once + (one_by_one if at_once == together else 0))
+        drawn = min(uniform, int(left * workers / seconds))
+        picked = int((left / seconds - drawn / workers) * min(workers, PICKED_TOGETHER))
+        fit = min(wanted, done + drawn + (picked if drawn == uniform else 0))
         return (
             f"about {fit} of {wanted} trials fit into {self.hours:g} hours at "
             f"{duration(seconds)} a trial."

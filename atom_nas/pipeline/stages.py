@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from atom_nas.options import Options
 from atom_nas.pipeline.budget import FLAGS, Budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.ending import ending
+from atom_nas.pipeline.evaluation import Evaluation
 from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.report import write_report
@@ -36,8 +36,9 @@ from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, best_first
 from atom_nas.search.importances import write_importances
-from atom_nas.search.study import OutOfTime, Search, read_candidates
+from atom_nas.search.study import OutOfTime, Search
 from atom_nas.search.table import write_candidates
+from atom_nas.search.trials import read_candidates
 from atom_nas.storage.files import digest, write_json
 from atom_nas.storage.progress import Progress, note
 from atom_nas.training.schedule import Training
@@ -170,18 +171,12 @@ class Pipeline:
                 "full_training": self._full_training,
             }
 
-        def evaluate(architecture: Any, seed: int) -> tuple[float, float, float]:
-            if not (self.deadline.is_ahead() or scorer.has(name, architecture)):
-                raise OutOfTime
-            outcomes = scorer.outcomes(name, architecture, seed=seed)
-            objective = predict(architecture, outcomes) if predict else scorer.score(outcomes)
-            accuracy = fmean(outcome.accuracy for outcome in outcomes)
-            return objective, accuracy, sum(outcome.seconds for outcome in outcomes)
-
+        evaluation = Evaluation(proxy=name, scorer=scorer, deadline=self.deadline, predict=predict)
         return Search(
             journal=self._journal,
             space=self.space,
-            evaluate=evaluate,
+            evaluate=evaluation.evaluate,
+            prepare=evaluation.prepare,
             goes_by=digest(goes_by),
             limits=self.budget.limits,
             cost=self.budget.cost,
@@ -203,7 +198,7 @@ class Pipeline:
             done=done,
             wanted=self.options.trials,
             seconds=self._scorer().seconds(self.options.proxy),
-            together=max(0, self.options.num_uniform - done),
+            uniform=max(0, self.options.num_uniform - done),
             workers=self.scores.num_workers,
         )
 

@@ -1,6 +1,6 @@
 """Candidates scored by training on small sets of images, several condensations of each set."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -48,12 +48,12 @@ class Scorer:
 
         Raises CandidateError where that fails on one of them.
         """
-        wanted = self._wanted(name, [(architecture, seed)])
-        for _ in self.table.fill(wanted, self.training):
+        sample = [(architecture, seed)]
+        for _ in self.fill(name, sample):
             pass
         return [
             self.table.score(proxy, architecture, self.training, seed=own)
-            for proxy, _, own in wanted
+            for proxy, _, own in self._wanted(name, sample)
         ]
 
     def has(self, name: str, architecture: Any) -> bool:
@@ -84,10 +84,15 @@ class Scorer:
 
         Where `may_begin` says no, those under way are finished and the others left.
         """
-        wanted = self._wanted(name, sample)
-        done = self.table.fill(wanted, self.training, may_begin)
-        for _ in follow(done, name, total=len(wanted), unit="training"):
+        total = len(sample) * len(self.proxies(name))
+        for _ in follow(self.fill(name, sample, may_begin), name, total=total, unit="training"):
             pass
+
+    def fill(
+        self, name: str, sample: Sample, may_begin: Callable[[], bool] = lambda: True
+    ) -> Iterator[None]:
+        """Do the same, and yield once for each training, as it is there."""
+        return self.table.fill(self._wanted(name, sample), self.training, may_begin)
 
     def _wanted(self, name: str, sample: Sample) -> list[Wanted]:
         """Return the trainings of the sample on each condensation of `name`."""

@@ -59,7 +59,8 @@ class Space:
             if not 0 < size <= least:
                 raise UserError(f"{IMAGE_SIZE} is {size}; images can have from 1 to {least} here.")
             shape = (shape[0], size, size)
-        return replace(self, settings=settings, image_shape=shape)
+        is_same = settings == self.settings and shape == self.image_shape
+        return self if is_same else replace(self, settings=settings, image_shape=shape)
 
     @property
     def source(self) -> Path:
@@ -93,6 +94,10 @@ class Space:
             with no_exit():
                 self._costs[key] = measure_cost(lambda: self._build(architecture), self.image_shape)
         return self._costs[key]
+
+    def known_cost(self, architecture: Any) -> Cost | None:
+        """Return what `cost` has counted, if it has; nothing of the architecture is built."""
+        return self._costs.get(architecture_json(architecture))
 
     def restore(self, text: str) -> Any:
         """Return the architecture that `architecture_json` wrote as `text`."""

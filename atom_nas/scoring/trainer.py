@@ -121,10 +121,14 @@ class Trainer:
             start = time.perf_counter()
             yield done, self._train_here(jobs[done])
             done, seconds = done + 1, time.perf_counter() - start
-        orders = [(_order(job), self._sets(job, self._store.shared)) for job in jobs[done:]]
+        # the longest first, so that the workers end together
+        left = sorted(range(done, len(jobs)), key=lambda number: -_macs(jobs[number]))
+        orders = [
+            (_order(jobs[number]), self._sets(jobs[number], self._store.shared)) for number in left
+        ]
         for position, found in self._pool.run(orders, may_begin):
             is_lost = isinstance(found, Lost)
-            yield done + position, Trained(failure=found.reason) if is_lost else found
+            yield left[position], Trained(failure=found.reason) if is_lost else found
 
     def close(self) -> None:
         """End the worker processes."""
@@ -207,6 +211,12 @@ def _carry_out(order: _Order, *sets: Examples) -> Trained:
 
 
 _load_space = cache(load_space)
+
+
+def _macs(job: Job) -> int:
+    """Return the multiply-adds of a training, 0 where nobody has counted those of the net yet."""
+    cost = job.space.known_cost(job.architecture)
+    return cost.macs * job.training.images_shown(len(job.train)) if cost else 0
 
 
 def _order(job: Job) -> _Order:

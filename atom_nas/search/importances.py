@@ -11,7 +11,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import TrialState
 
 from atom_nas.search.journal import open_study
-from atom_nas.search.study import counted
+from atom_nas.search.trials import counted
 from atom_nas.storage.files import write_json
 
 MIN_TRIALS = 10

@@ -25,15 +25,16 @@ CREATE_TRIAL, SET_TRIAL_STATE = 4, 6
 def open_study(path: Path) -> optuna.Study:
     """Open the study in the journal at `path`, alone, or make it.
 
-    What a killed or interrupted writer left is removed: a torn line, a lock, and a trial without an
-    end, which is then drawn again alike. Raises UserError where the journal is damaged.
+    What a killed or interrupted writer left is removed: a torn line, a lock, and trials without an
+    end with those asked beside them, which are then drawn again alike. Raises UserError where the
+    journal is damaged.
     """
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     try:
         if path.exists():
             drop_torn_line(path)
             _check(path)
-            _drop_unfinished_trial(path)
+            _drop_unfinished_trials(path)
         backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
         return optuna.create_study(
             storage=JournalStorage(backend),
@@ -79,13 +80,16 @@ def _check(path: Path) -> None:
         raise ValueError("its content is not what was written")
 
 
-def _drop_unfinished_trial(path: Path) -> None:
-    """Cut the last trial from the journal where it was left running."""
+def _drop_unfinished_trials(path: Path) -> None:
+    """Cut from the journal the trials that were asked together, where not all of them were told."""
     lines = path.read_bytes().splitlines(keepends=True)
-    operations = [json.loads(line) for line in lines]
-    codes = [operation["op_code"] for operation in operations]
-    if CREATE_TRIAL in codes:
-        last = len(codes) - 1 - codes[::-1].index(CREATE_TRIAL)
-        was_told_whole = "state" in operations[last]
-        if not was_told_whole and SET_TRIAL_STATE not in codes[last:]:
-            os.truncate(path, sum(map(len, lines[:last])))
+    begin, untold = 0, 0
+    for number, line in enumerate(lines):
+        operation = json.loads(line)
+        if operation["op_code"] == CREATE_TRIAL and "state" not in operation:
+            begin = begin if untold else number
+            untold += 1
+        elif operation["op_code"] == SET_TRIAL_STATE:
+            untold -= 1
+    if untold:
+        os.truncate(path, sum(map(len, lines[:begin])))

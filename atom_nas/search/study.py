@@ -1,9 +1,8 @@
-"""The search: an Optuna study over a space, asked and told trial by trial."""
+"""The search: an Optuna study over a space, asked and told."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,15 +20,27 @@ from atom_nas.scoring.space import (
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.journal import open_study, seal, unseal
 from atom_nas.search.samplers import SAMPLERS, uniform
+from atom_nas.search.trials import candidates_of, counted, idle, read_candidates, twin_of
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
 from atom_nas.training.devices import is_device_failure
+
+PICKED_TOGETHER = 4
+"""So many picks of the optimiser are asked before the first of them is told.
+
+The samplers reckon with what is asked and not told (TPE by a constant liar). The number is
+fixed, so that the picks do not depend on how many are trained at once.
+"""
 
 MAX_REPEATS = 20
 """After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
 
 GOES_BY = "goes_by"
 """The attribute of a study that names what its values are."""
+
+
+End = tuple[TrialState, float | None]
+"""How a trial ended, and its value if it has one."""
 
 
 class OutOfTime(BaseException):
@@ -53,20 +64,22 @@ class Search:
     seed: int
     cost: Callable[[Any], Cost] | None = None
     """What a candidate costs, if more than `space` counts; raises where it cannot be built."""
+    prepare: Callable[[list[tuple[Any, int]]], None] = lambda sample: None
+    """Does what `evaluate` needs of several (architecture, seed), at once where that can be."""
 
     def run(self, num_trials: int, watch: Callable[[list[Candidate]], None]) -> list[Candidate]:
         """Go on until `num_trials` distinct candidates were tried, and return all in order.
 
         Ends early where nothing new can be drawn. `watch` is called with those so far, at the
-        start and after each. An interrupt, OutOfTime of `evaluate`, or a
-        failure of the device goes through, and leaves the trial that was running to be drawn again.
+        start and as more are told. An interrupt, OutOfTime of `evaluate`, or a failure of the
+        device goes through, and leaves what was asked and not told to be drawn again.
         """
         study = self._open()
-        watch(candidates_of(study, self.space))
-        while len(counted(study)) < num_trials and _idle(study) < MAX_IDLE_DRAWS:
-            if self._advance(study):
-                watch(candidates_of(study, self.space))
-        return candidates_of(study, self.space)
+        watch(found := candidates_of(study, self.space))
+        while len(found) < num_trials and idle(study) < MAX_IDLE_DRAWS:
+            if self._advance(study, num_trials - len(found)):
+                watch(found := candidates_of(study, self.space))
+        return found
 
     def uniform_start(self, num_trials: int) -> list[tuple[Any, int]]:
         """Return the (architecture, seed) that the first trials evaluate, up to `num_uniform`.
@@ -134,56 +147,78 @@ class Search:
                 system_attrs=trial.system_attrs,
             )
 
-    def _advance(self, study: optuna.Study) -> bool:
-        """Ask for a trial and tell its end; return whether it tried a candidate of its own."""
-        study.sampler = self._sampler(study)
-        trial = study.ask()
-        trial.set_user_attr("uniform", len(counted(study)) < self.num_uniform)
-        try:
-            value = self._value(trial)
-        except optuna.TrialPruned:
-            study.tell(trial, state=TrialState.PRUNED)
-        except Exception as error:
-            if is_device_failure(error):
-                raise
-            trial.set_user_attr("reason", " ".join(str(error).split()))
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, value)
+    def _advance(self, study: optuna.Study, wanted: int) -> bool:
+        """Ask until a candidate, of picks some, is new; evaluate what is, and tell how all end.
+
+        Returns whether anything was new. None is told before all have ended.
+        """
+        is_uniform = len(counted(study)) < self.num_uniform
+        together = 1 if is_uniform else min(PICKED_TOGETHER, wanted)
+        asked, new = list[_Asked](), list[_Asked]()
+        while len(new) < together and idle(study) < MAX_IDLE_DRAWS:
+            asked.append(self._ask(study, is_uniform))
+            if asked[-1].is_new:
+                new.append(asked[-1])
+        evaluated = [each for each in new if each.end is None]
+        if len(evaluated) > 1:
+            self.prepare([(each.architecture, each.seed) for each in evaluated])
+        for each in evaluated:
+            each.end = self._end_of(each)
+        for each in asked:
+            state, value = each.end or _end_like(study, each.twin)
+            study.tell(each.trial, value, state)
         seal(self.journal)
-        return "uncounted" not in trial.user_attrs
+        return bool(new)
 
-    def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
+    def _sampler(self, study: optuna.Study, is_uniform: bool) -> optuna.samplers.BaseSampler:
         """Return the sampler of the next trial, a function of the seed and the trials so far."""
-        is_uniform = len(counted(study)) < self.num_uniform or _idle(study) >= MAX_REPEATS
         seed = derive_seed(self.seed, "sampler", len(study.get_trials(deepcopy=False)))
-        return uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
+        if is_uniform or idle(study) >= MAX_REPEATS:
+            return uniform(self.sampler, seed)
+        return SAMPLERS[self.sampler](seed)
 
-    def _value(self, trial: optuna.Trial) -> float:
-        """Return the objective of what `trial` suggests; TrialPruned where it is not to be told."""
-        architecture = self.space.sample(trial)
-        name = candidate_name(architecture)
+    def _ask(self, study: optuna.Study, is_uniform: bool) -> "_Asked":
+        """Draw a trial; say what of it is known without an evaluation."""
+        study.sampler = self._sampler(study, is_uniform)
+        trial = study.ask()
+        trial.set_user_attr("uniform", is_uniform)
+        asked = _Asked(trial)
+        try:
+            asked.architecture = self.space.sample(trial)
+            self._look_up(asked, candidate_name(asked.architecture))
+        except Exception as error:
+            asked.end = _failed(trial, error)
+        return asked
+
+    def _look_up(self, asked: "_Asked", name: str) -> None:
+        """Set what the candidate called `name` costs, and whether it is tried at all."""
+        trial, architecture = asked.trial, asked.architecture
+        asked.seed = candidate_seed(self.seed, name)
+        twin = twin_of(trial.study, name)
         trial.set_user_attr("candidate", name)
-        trial.set_user_attr("seed", candidate_seed(self.seed, name))
-        twins = (t for t in counted(trial.study) if t.user_attrs.get("candidate") == name)
-        if (twin := next(twins, None)) is not None:
+        trial.set_user_attr("seed", asked.seed)
+        if twin is not None:
+            asked.is_new, asked.twin = False, twin.number
             trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
             if "cost" in twin.user_attrs:
                 self._constrain(trial, Cost(**twin.user_attrs["cost"]))
-            if twin.value is None:
-                raise optuna.TrialPruned
-            return twin.value
+            return
         trial.set_user_attr("architecture", architecture_json(architecture))
         cost = (self.cost or self.space.cost)(architecture)
         trial.set_user_attr("cost", asdict(cost))
         self._constrain(trial, cost)
         if not self.limits.allow(cost):
             trial.set_user_attr("uncounted", "above a limit")
-            raise optuna.TrialPruned
-        value, accuracy, seconds = self._evaluate(architecture, trial.user_attrs["seed"])
-        trial.set_user_attr("accuracy", accuracy)
-        trial.set_user_attr("seconds", seconds)
-        return value
+            asked.is_new, asked.end = False, (TrialState.PRUNED, None)
+
+    def _end_of(self, asked: "_Asked") -> End:
+        try:
+            value, accuracy, seconds = self._evaluate(asked.architecture, asked.seed)
+        except Exception as error:
+            return _failed(asked.trial, error)
+        asked.trial.set_user_attr("accuracy", accuracy)
+        asked.trial.set_user_attr("seconds", seconds)
+        return TrialState.COMPLETE, value
 
     def _evaluate(self, architecture: Any, seed: int) -> tuple[float, float, float]:
         value, accuracy, seconds = self.evaluate(architecture, seed)
@@ -196,42 +231,31 @@ class Search:
             trial.set_constraint(key, excess)
 
 
-def read_candidates(journal: Path, space: Space) -> list[Candidate]:
-    """Return the candidates of the search in `journal` so far, none where there was no search."""
-    return candidates_of(open_study(journal), space) if journal.exists() else []
+@dataclass
+class _Asked:
+    """A trial that was asked and is not told."""
+
+    trial: optuna.Trial
+    architecture: Any = None
+    seed: int = 0
+    is_new: bool = True
+    """Whether it counts as a candidate that is tried."""
+    end: End | None = None
+    """Where it is known."""
+    twin: int | None = None
+    """The number of the trial before it that has the same candidate, and so the same end."""
 
 
-def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:
-    """Return the candidates that `study` tried, in order."""
-    return [_candidate(trial, space) for trial in counted(study)]
+def _end_like(study: optuna.Study, number: int | None) -> End:
+    """Return how a trial that repeats that with the `number` ends: pruned, where that failed."""
+    assert number is not None
+    value = study.get_trials(deepcopy=False)[number].value
+    return (TrialState.PRUNED if value is None else TrialState.COMPLETE), value
 
 
-def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
-    attrs = trial.user_attrs
-    return Candidate(
-        trial=trial.number,
-        name=attrs.get("candidate", ""),
-        architecture=space.restore(attrs["architecture"]) if "architecture" in attrs else None,
-        seed=attrs.get("seed"),
-        objective=trial.value if trial.state == TrialState.COMPLETE else None,
-        accuracy=attrs.get("accuracy"),
-        cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
-        seconds=attrs.get("seconds"),
-        is_uniform=attrs["uniform"],
-        reason=attrs.get("reason", ""),
-    )
-
-
-def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the finished trials that tried a candidate of their own."""
-    return [trial for trial in study.get_trials(deepcopy=False) if _is_counted(trial)]
-
-
-def _is_counted(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and "uncounted" not in trial.user_attrs
-
-
-def _idle(study: optuna.Study) -> int:
-    """Return how many trials in a row, up to the last, tried nothing of their own."""
-    trials = reversed(study.get_trials(deepcopy=False))
-    return sum(1 for _ in takewhile(lambda trial: not _is_counted(trial), trials))
+def _failed(trial: optuna.Trial, error: Exception) -> End:
+    """Keep why `trial` failed; a failure of the device is raised again."""
+    if is_device_failure(error):
+        raise error
+    trial.set_user_attr("reason", " ".join(str(error).split()))
+    return TrialState.FAIL, None

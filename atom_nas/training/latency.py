@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 
 WARM_UP = 3
 """Passes before any is timed: buffers are made, kernels chosen."""
@@ -37,6 +36,8 @@ def measure_latency(
     measured beside trainings, a net seems slower than it is, and neither the clock of the device
     nor its heat is held. So two measurements of one net differ, and one is to be kept.
     """
+    from torch.utils.benchmark import Timer  # warns where it finds a CUDA toolkit and no GPU
+
     net = net.to(device).eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(batch_size, *image_shape, generator=generator).to(device)

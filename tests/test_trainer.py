@@ -1,0 +1,36 @@
+"""The order in which trainings are handed to workers."""
+
+from made_search import make_space
+from made_toy import CPU, TRAINING, make_dataset
+
+from atom_nas.scoring.trainer import Job, Trained, Trainer
+
+
+def test_workers_begin_with_the_longest_of_known_cost(tmp_path, monkeypatch):
+    dataset, space = make_dataset(), make_space(tmp_path)
+    nets = [
+        space.module.Architecture(width=width, depth=1, act="relu") for width in (2, 8, 13, 5, 3)
+    ]
+    for net in nets[:2] + nets[3:4]:
+        space.cost(net)
+    trainer, handed = Trainer(dataset.normalization, CPU, workers="2"), []
+
+    def run(orders, may_begin):
+        handed.extend(space.restore(order.architecture).width for order, _ in orders)
+        yield from ((number, Trained(seconds=handed[number])) for number in range(len(orders)))
+
+    monkeypatch.setattr(trainer._pool, "run", run)
+    jobs = [
+        Job(
+            space=space,
+            architecture=net,
+            seed=0,
+            training=TRAINING,
+            train=dataset.train,
+            held_out=(dataset.validation,),
+        )
+        for net in nets
+    ]
+    found = dict(trainer.run(jobs))
+    assert handed == [8, 5, 2, 13, 3]
+    assert [found[number].seconds for number in range(5)] == [2, 8, 13, 5, 3]
