@@ -13,6 +13,7 @@ from atom_nas.audit.comparison import Comparison, compare, compare_all, holm
 from atom_nas.audit.proposal import propose
 from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
 from atom_nas.audit.record import Audit, Combined, Figures, Region, Rival, Seeds, known_or_none
+from atom_nas.audit.signal import signal_to_noise
 from atom_nas.audit.truth import Truth
 from atom_nas.audit.worth import measure_worth
 from atom_nas.errors import UserError
@@ -210,7 +211,14 @@ def _seeds(proxy: Estimator, mean: Array) -> Seeds | None:
     if repeats is None or len(repeats) < 2:
         return None
     one = float(np.mean([rank_correlation(each, mean) for each in repeats]))
-    return Seeds(count=len(repeats), between=ranking.reliability(repeats), one=one)
+    best = repeats[:, ranking.top_fraction(mean, 0.5)]
+    return Seeds(
+        count=len(repeats),
+        between=ranking.reliability(repeats),
+        one=one,
+        signal_to_noise=signal_to_noise(repeats) if len(mean) > 1 else None,
+        signal_to_noise_half=signal_to_noise(best) if best.shape[1] > 1 else None,
+    )
 
 
 def _swapped(comparison: Comparison) -> Comparison:
