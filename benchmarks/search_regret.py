@@ -2,7 +2,7 @@
 
     python benchmarks/search_regret.py
 
-Every method searches in the same pools, whose candidates have committed rows (search_pools.py): the
+Every method searches in the same pools, whose candidates have committed rows (search_rows.py): the
 pool is the space. It picks the candidate of the highest validation accuracy among those that it has
 trained on the full data; its regret is how far that is below the best of the pool, in points.
 
@@ -24,9 +24,11 @@ from typing import Any
 
 import numpy as np
 import optuna
+from search_by_score import by_free_score, by_model, by_proxy, by_ranks
 from search_figure import RANDOM, draw
-from search_methods import Steps, View, methods
-from search_pools import Pool, all_pools
+from search_full_data import Steps, evolution, halving, hyperband, random_search, tpe
+from search_pool import Pool, View
+from search_rows import all_pools
 from tqdm import trange
 
 from atom_nas.errors import UserError
@@ -41,12 +43,35 @@ SHOWN, BAR = (1, 2, 3, 4, 5, 10, 20), 3
 """Those of the table, and the one at which random search is to be halved."""
 
 
+TRIALS = 40
+"""Candidates of a search by default."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What is measured."""
 
     seeds: int = 50
     out: Path = Path(__file__).parent / "results" / "search_regret"
+
+
+def methods(pool: Pool) -> dict[str, Callable[[View], Steps]]:
+    """Return the searches by name that the pool has the rows for."""
+    proxies = list(pool.proxies)
+    whole = len(pool.names)
+    return {
+        RANDOM: random_search,
+        "TPE": tpe,
+        "regularised evolution": evolution,
+        **({"successive halving": halving, "Hyperband": hyperband} if pool.shorter else {}),
+        **{each.name: by_free_score(each.name) for each in pool.free},
+        **{
+            f"{name}, {TRIALS} trials": by_proxy(name, TRIALS) for name in proxies if whole > TRIALS
+        },
+        **{f"{name}, all": by_proxy(name, None) for name in proxies},
+        **{f"combined_ranks, {name}": by_ranks(name) for name in proxies},
+        **{f"combined, {name}": by_model(name) for name in proxies},
+    }
 
 
 def regrets(view: View, method: Callable[[View], Steps]) -> Array:

@@ -1,4 +1,4 @@
-"""Pools of candidates whose scores and accuracies are known: what search_regret.py searches in.
+"""The pools that search_regret.py searches in, from committed rows.
 
 The table of NAS-Bench-201 has no test accuracies, and none before epoch 200; the ConvNets of digits
 have a test split and three lengths of full training. The free scores of these are taken once, and
@@ -6,15 +6,12 @@ lie in results/cheaper-digits/free.csv.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from recompute_audits import RESULTS, cell, free_estimators, rows_of, trained
+from search_pool import Pool
 
 from atom_nas import plugins
 from atom_nas.audit.free_scores import FreeScores
@@ -23,79 +20,12 @@ from atom_nas.data.sources import open_dataset
 from atom_nas.distillation.macs import count_distillation
 from atom_nas.distillation.recipes import paper
 from atom_nas.options import CACHE
-from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.objective import DEFAULT_MEASURE, MEASURES
 from atom_nas.scoring.space import load_space
-from atom_nas.storage.files import digest
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 from atom_nas.training.schedule import Training
 from search_spaces.convnet import CHOICES
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pool:
-    """n candidates, and all that is known of each."""
-
-    name: str
-    names: tuple[str, ...]
-    trainings: tuple[tuple[float, ...], ...]
-    """For each candidate the validation accuracies of its full trainings."""
-    test: Array | None
-    """Shape (n,), the mean over trainings; None where no test split was measured."""
-    full_macs: float
-    """Multiply-adds of a full training, the mean."""
-    proxies: Mapping[str, tuple[Estimator, ...]]
-    """By name, a draw of the images each."""
-    free: tuple[Estimator, ...]
-    shorter: Mapping[float, Array]
-    """Validation accuracies (n,) after shorter full trainings, by their share of a full one."""
-    eta: int
-    """One in so many goes on from one length to the next."""
-
-    @cached_property
-    def words(self) -> NDArray[np.str_]:
-        """The fields of the candidates, (n, fields)."""
-        return np.array([name.split("-") for name in self.names])
-
-    @property
-    def judged(self) -> Array:
-        """By what the best is called the best (n,): test accuracy, or the mean of all trainings."""
-        means = np.array([sum(each) / len(each) for each in self.trainings])
-        return means if self.test is None else self.test
-
-    @property
-    def digest(self) -> str:
-        """Of all that a search could see."""
-        scores = {key: [each.scores for each in draws] for key, draws in self.proxies.items()}
-        known = [self.names, self.trainings, self.test, scores, [e.scores for e in self.free]]
-        plain = json.dumps([known, dict(self.shorter), self.eta], default=np.ndarray.tolist)
-        return digest(plain)[:16]
-
-    def of(self, index: Sequence[int] | NDArray[np.intp], name: str = "") -> Self:
-        """Return the pool of the candidates at these places."""
-        return replace(
-            self,
-            name=name or self.name,
-            names=tuple(self.names[i] for i in index),
-            trainings=tuple(self.trainings[i] for i in index),
-            test=None if self.test is None else self.test[index],
-            proxies={
-                key: tuple(part(each, index) for each in draws)
-                for key, draws in self.proxies.items()
-            },
-            free=tuple(part(each, index) for each in self.free),
-            shorter={share: found[index] for share, found in self.shorter.items()},
-        )
-
-
-def part(estimator: Estimator, index: Sequence[int] | NDArray[np.intp]) -> Estimator:
-    """Return the estimator of the candidates at these places."""
-    return replace(
-        estimator,
-        scores=estimator.scores[index],
-        repeats=None,
-        variants={key: each[index] for key, each in estimator.variants.items()},
-    )
 
 
 def nas_bench_201() -> Pool:
@@ -177,7 +107,7 @@ def nas_bench_201_whole() -> Pool:
         test=None,
         full_macs=1.0,
         proxies={},
-        free=(Estimator(name="num_params", kind="size", scores=sizes),),
+        free=(Estimator(name="num_params", kind="size", scores=np.array(sizes, float)),),
         shorter={},
         eta=4,
     )
