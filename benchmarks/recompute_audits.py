@@ -81,6 +81,7 @@ def recompute(folder: Path) -> Audit:
         space=settings["space"],
         seed=settings["seed"],
         is_truth_known=settings["space"] == "nas_bench_201",
+        objective=DEFAULT_MEASURE,
     )
     write_json(folder / "audit.json", json.loads(audit.to_json()))
     write_audit(folder / "audit.csv", audit)

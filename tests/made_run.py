@@ -117,7 +117,7 @@ AUDIT = Audit(
         "loss": Estimate(value=0.85, low=0.6, high=0.93),
         "training_loss": Estimate(value=0.3, low=0.1, high=0.5),
     },
-    seeds=Seeds(count=3, between=0.72, one=0.66),
+    seeds=Seeds(count=3, between=0.72, one=0.66, signal_to_noise=3.21, signal_to_noise_half=0.94),
     plan=Plan(width=0.2, more_candidates=37, macs=3.7e13, seconds=5400.0),
     decision="yes",
     sentences=("Searching on atom_ipc50 & co ranks <better> than counting.", "Else undecided."),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_run import error_of, rows_of
 
+from atom_nas.audit.figures import audit_scores
 from atom_nas.audit.record import Audit
 from atom_nas.cli import main
 
@@ -125,6 +126,19 @@ def test_search_and_audit_go_by_the_same_measure(tmp_path, args):
         assert float(row["random_ipc5"]) == pytest.approx(last[row["candidate"]])
     candidates = rows_of(tmp_path / "run" / "candidates.csv")
     assert len({row["candidate"] for row in candidates} & last.keys()) == 10
+
+
+def test_what_is_run_next_is_proposed_by_what_the_search_goes_by(args, monkeypatch):
+    seen = []
+
+    def judge(*scores, objective, **more):
+        seen.append(objective)
+        return audit_scores(*scores, objective=objective, **more)
+
+    monkeypatch.setattr("atom_nas.audit.auditor.audit_scores", judge)
+    monkeypatch.setattr("atom_nas.pipeline.stages.Pipeline.report", lambda self: None)
+    main(args("audit", n=3, objective="combined"))
+    assert seen == ["combined"]
 
 
 def test_shrunk_nets_are_for_the_proxy_alone(tmp_path, args):

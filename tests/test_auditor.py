@@ -112,6 +112,7 @@ def auditor(tmp_path, dataset, space):
         trainings=2,
         proxy="atom_ipc2",
         seed=0,
+        objective="combined",
         width=None,
         labels=dataset.validation.labels,
     )

@@ -43,6 +43,8 @@ class Auditor:
     proxy: str
     """`<method>_ipc<N>`, the method a name or the path of a file."""
     seed: int
+    objective: str
+    """What the search goes by, a key of `OBJECTIVES`."""
     width: float | None
     """The width that the interval of Spearman is to reach."""
     labels: Tensor
@@ -69,6 +71,7 @@ class Auditor:
             width=self.width or WIDTH,
             is_truth_known=self.truth.is_known,
             caution=self._caution(proxy),
+            objective=self.objective,
         )
         write_audit(self.folder / "audit.csv", audit)
         write_json(self.folder / "audit.json", json.loads(audit.to_json()))

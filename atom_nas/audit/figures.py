@@ -10,8 +10,10 @@ import numpy as np
 
 from atom_nas.audit import ranking, verdict
 from atom_nas.audit.comparison import Comparison, compare, compare_all, holm
+from atom_nas.audit.proposal import propose
 from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
 from atom_nas.audit.record import Audit, Combined, Figures, Region, Rival, Seeds, known_or_none
+from atom_nas.audit.signal import signal_to_noise
 from atom_nas.audit.truth import Truth
 from atom_nas.audit.worth import measure_worth
 from atom_nas.errors import UserError
@@ -40,14 +42,16 @@ def audit_scores(
     width: float = WIDTH,
     is_truth_known: bool = True,
     caution: str = "",
+    objective: str = "",
 ) -> Audit:
     """Judge the proxy against its rivals by the truth of the same n candidates.
 
     `combined` are the estimators that hold the proxy, each with the same but for it. `sets` are
     random ones by their images a class, which say what the proxy is worth and decide nothing. The
     bootstrap draws by `seed`. The plan reaches `width`, and trains on the full data unless
-    `is_truth_known` of any candidate. A `caution` is said first and leaves it undecided. Raises
-    UserError where numbers of candidates differ or names are not distinct.
+    `is_truth_known` of any candidate. A `caution` is said first and leaves it undecided. Where the
+    `objective` of a search is given, what to run next is proposed. Raises UserError where numbers
+    of candidates differ or names are not distinct.
     """
     n, mean = len(truth.validation), truth.mean
     names = [str(i) for i in range(n)] if candidates is None else list(candidates)
@@ -65,6 +69,15 @@ def audit_scores(
     seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
     full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)
     worth = measure_worth(proxy, sets, mean, seed=seed) if sets else None
+    together = tuple(
+        Combined(
+            figures=figures_of(estimator, truth, seed),
+            base=figures_of(base, truth, seed),
+            uplift=compare(estimator.ranked, base.ranked, mean, seed=seed),
+        )
+        for estimator, base in combined
+    )
+    is_open = bool(objective) and not tied and decision != "yes"
     return Audit(
         dataset=dataset,
         space=space,
@@ -80,14 +93,7 @@ def audit_scores(
         measure=proxy.measure,
         proxy=figures,
         rivals=judged,
-        combined=tuple(
-            Combined(
-                figures=figures_of(estimator, truth, seed),
-                base=figures_of(base, truth, seed),
-                uplift=compare(estimator.ranked, base.ranked, mean, seed=seed),
-            )
-            for estimator, base in combined
-        ),
+        combined=together,
         regions=regions([proxy, *rivals, *(estimator for estimator, _ in combined)], truth),
         ceiling=ceiling,
         ceiling_top=truth.ceiling(TOP),
@@ -107,6 +113,7 @@ def audit_scores(
             *verdict.say_what_noise_costs(seeds, ceiling),
             *verdict.suggest_measure(proxy.measure, better),
             *([worth.sentence] if worth else []),
+            *(propose(figures, judged, together, n=n, objective=objective) if is_open else []),
         ),
         worth=worth,
     )
@@ -204,7 +211,14 @@ def _seeds(proxy: Estimator, mean: Array) -> Seeds | None:
     if repeats is None or len(repeats) < 2:
         return None
     one = float(np.mean([rank_correlation(each, mean) for each in repeats]))
-    return Seeds(count=len(repeats), between=ranking.reliability(repeats), one=one)
+    best = repeats[:, ranking.top_fraction(mean, 0.5)]
+    return Seeds(
+        count=len(repeats),
+        between=ranking.reliability(repeats),
+        one=one,
+        signal_to_noise=signal_to_noise(repeats) if len(mean) > 1 else None,
+        signal_to_noise_half=signal_to_noise(best) if best.shape[1] > 1 else None,
+    )
 
 
 def _swapped(comparison: Comparison) -> Comparison:

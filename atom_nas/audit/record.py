@@ -100,6 +100,11 @@ class Seeds:
     """Spearman of one with another."""
     one: float
     """Spearman of one with the truth."""
+    signal_to_noise: float | None = None
+    """How far the candidates differ, over how far one differs from seed to seed; None where that is
+    by nothing."""
+    signal_to_noise_half: float | None = None
+    """The same inside the best half by truth."""
 
 
 @dataclass(frozen=True, kw_only=True)

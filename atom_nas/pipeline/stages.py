@@ -249,6 +249,7 @@ class Pipeline:
             trainings=options.truth_seeds,
             proxy=options.proxy,
             seed=options.seed,
+            objective=options.objective,
             width=options.until_width,
             labels=self.dataset.validation.labels,
             sizes=sizes_up_to(self.dataset.train.smallest_class) if options.worth else (),

@@ -33,6 +33,12 @@ def _seeds(audit: Audit) -> Iterator[str]:
             f"The score of {audit.proxy.name} is the mean of {seeds.count} seeds, which agree by "
             f"{decimal(seeds.between)}; one alone has Spearman {decimal(seeds.one)}."
         )
+        if seeds.signal_to_noise is not None:
+            yield (
+                f"Between candidates it differs {decimal(seeds.signal_to_noise, 1)} times as much "
+                "as between seeds of one, in the best half by truth "
+                f"{decimal(seeds.signal_to_noise_half, 1)} times."
+            )
 
 
 def _variants(audit: Audit) -> Iterator[str]:
