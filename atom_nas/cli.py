@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from atom_nas import plugins
+from atom_nas.distillation import launch
 from atom_nas.errors import UserError, explain, unknown
 from atom_nas.options import DistillOptions, Options, ReportOptions
 from atom_nas.parsing import parse_options
@@ -41,18 +42,24 @@ def distill(args: Sequence[str]) -> None:
     options = DistillOptions(**_read("distill", DistillOptions, args))
     from atom_nas.data.sources import open_dataset
     from atom_nas.defaults import condensation
-    from atom_nas.distillation.condense import condense
-    from atom_nas.training.devices import resolve_device, warm_up
+    from atom_nas.distillation.condense import condense, help_condense
+    from atom_nas.distillation.shared_out import joined, own_device
+    from atom_nas.training.devices import warm_up
     from atom_nas.training.memory import keep_freed_memory
 
-    device = resolve_device(options.device)
+    device = own_device(options.device)
     keep_freed_memory(device)
-    dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
-    job = condensation(options, dataset, device)
-    folder = options.out or job.folder(Path("proxies"))
-    with open_run(folder, job.identity):
-        warm_up(device)
-        proxy = condense(job, folder, device)
+    with joined(device) as share:
+        with share.first_before_others():
+            dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
+        job = condensation(options, dataset, device)
+        folder = options.out or job.folder(Path("proxies"))
+        if not share.is_first:
+            help_condense(job, folder, device, share)
+            return
+        with open_run(folder, job.identity):
+            warm_up(device)
+            proxy = condense(job, folder, device, share)
     print(f"{proxy.name}: {len(proxy.images)} images, {proxy.seconds:.0f} s, in {folder}")
 
 
@@ -156,21 +163,28 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if args[0] not in COMMANDS:
             raise unknown("command", args[0], COMMANDS)
+        if args[0] != "distill":
+            launch.require_alone(args[0])
         COMMANDS[args[0]](args[1:])
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"error: {error}", 2)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+        _end("interrupted; the same command goes on from here.", 130)
     except Exception as error:
         from atom_nas.training.devices import is_device_failure
 
         if not is_device_failure(error):
             raise
         told = f"error: {explain(error)}; nothing of it was kept"
-        print(f"{told}: free the device's memory, and run the same command again.", file=sys.stderr)
-        sys.exit(2)
+        _end(f"{told}: free the device's memory, and run the same command again.", 2)
+
+
+def _end(line: str, status: int) -> NoReturn:
+    """End with `line` on stderr; of several processes the first alone tells, and fails."""
+    if not launch.is_first_to_tell():
+        sys.exit(0)
+    print(line, file=sys.stderr)
+    sys.exit(status)
 
 
 def _read(command: str, kind: type[Any], args: Sequence[str]) -> dict[str, Any]:

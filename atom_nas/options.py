@@ -12,9 +12,8 @@ from atom_nas.errors import UserError, unknown
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.names import SAMPLER_NAMES
-from atom_nas.storage.files import read_json
-
-CACHE = Path("~/.cache/atom_nas")
+from atom_nas.storage.files import CACHE, read_json
+from atom_nas.storage.run_folder import refuse_code_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +170,7 @@ class Options(DistillOptions):
         if not (folder / "options.json").exists():
             raise UserError(f"{folder} is no run folder; give that of a run with --out.")
         values = read_json(folder / "options.json")
+        refuse_code_of(folder, values.values())
         return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})
 
 

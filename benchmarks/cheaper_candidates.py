@@ -33,7 +33,6 @@ from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError
-from atom_nas.options import CACHE
 from atom_nas.parsing import parse_options, parse_settings
 from atom_nas.scoring import objective
 from atom_nas.scoring.estimator import Estimator
@@ -41,7 +40,7 @@ from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import candidate_name, load_space
 from atom_nas.scoring.trainer import Trainer
-from atom_nas.storage.files import write_atomically
+from atom_nas.storage.files import CACHE, write_atomically
 from atom_nas.training.cost import Cost
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 from atom_nas.training.memory import keep_freed_memory

@@ -26,9 +26,8 @@ from atom_nas.distillation.paper_protocol import PaperAccuracy
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
-from atom_nas.options import CACHE
 from atom_nas.parsing import parse_options
-from atom_nas.storage.files import canonical_json
+from atom_nas.storage.files import CACHE, canonical_json
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.run_folder import open_run
 from atom_nas.training.devices import resolve_device

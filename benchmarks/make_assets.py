@@ -32,11 +32,10 @@ from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
-from atom_nas.options import CACHE
 from atom_nas.parsing import parse_options
 from atom_nas.scoring.space import load_space
 from atom_nas.scoring.trainer import Trainer
-from atom_nas.storage.files import digest, file_digest, read_csv, write_csv, write_json
+from atom_nas.storage.files import CACHE, digest, file_digest, read_csv, write_csv, write_json
 from atom_nas.training.devices import resolve_device
 from atom_nas.training.memory import keep_freed_memory
 from atom_nas.training.schedule import Training

@@ -27,10 +27,9 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import UserError, unknown
-from atom_nas.options import CACHE
 from atom_nas.parsing import parse_options
 from atom_nas.scoring.space import Space, candidate_name, load_space, uniform_architectures
-from atom_nas.storage.files import derive_seed
+from atom_nas.storage.files import CACHE, derive_seed
 from atom_nas.storage.row_log import RowLog
 from atom_nas.training.batches import Examples
 from atom_nas.training.fit import evaluate, fit

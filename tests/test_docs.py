@@ -30,6 +30,12 @@ def test_the_example_of_the_readme_runs_without_torch():
     assert ended.stdout.startswith(("Use ", "Do not use ", "mine "))
 
 
+def test_the_tests_that_the_page_on_reliability_names_are_there():
+    named = set(re.findall(r"`(test_\w+\.py)`", (ROOT / "docs" / "reliability.md").read_text()))
+    assert len(named) > 10
+    assert named <= {path.name for path in (ROOT / "tests").iterdir()}
+
+
 @pytest.mark.parametrize("name", atom_nas.__all__)
 def test_every_public_name_is_there(name):
     assert getattr(atom_nas, name).__doc__

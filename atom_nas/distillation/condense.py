@@ -27,6 +27,7 @@ from atom_nas.distillation.proxy import (
 )
 from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import Recipe
+from atom_nas.distillation.shared_out import Share
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, digest, tell_made_again
 from atom_nas.storage.progress import Progress
@@ -90,12 +91,17 @@ class Condensation:
         return store / f"{self.name}-{digest(self.identity)[:10]}"
 
 
-def condense(job: Condensation | Ready, folder: Path, device: torch.device) -> Proxy:
+def condense(
+    job: Condensation | Ready, folder: Path, device: torch.device, share: Share | None = None
+) -> Proxy:
     """Return the proxy in `folder`, made there by `job` unless it is there already, undamaged.
 
-    Raises UserError where `folder` holds a proxy made otherwise.
+    Where classes are shared out over processes, this is for the first of them, with its `share`;
+    the others `help_condense`. Raises UserError where `folder` holds a proxy made otherwise.
     """
+    share = share or Share()
     if isinstance(job, Ready):
+        share.agrees(False)
         return job.copy_to(folder)
     try:
         _refuse_other(job, read_manifest(folder) or job.identity, folder)
@@ -103,7 +109,22 @@ def condense(job: Condensation | Ready, folder: Path, device: torch.device) -> P
     except DamagedError as damage:
         tell_made_again(damage)
         found = None
-    return found or _make(job, folder, device)
+    if job.recipe and not found:
+        share.require_fit(job.dataset.num_classes, job.recipe.norm)
+    share.agrees(job.recipe is not None and not found)
+    return found or _make(job, folder, device, share)
+
+
+def help_condense(
+    job: Condensation | Ready, folder: Path, device: torch.device, share: Share
+) -> None:
+    """Do the `share` of a process that is not the first, where that one distils at all."""
+    if share.agrees(False):
+        assert isinstance(job, Condensation) and job.recipe
+        matching, _ = _matching(job, job.recipe, device, share)
+        distill(
+            matching, job.images_per_class, checkpoint=_checkpoint(folder), watch=lambda *_: None
+        )
 
 
 def _refuse_other(job: Condensation, made: Mapping[str, object], folder: Path) -> None:
@@ -115,12 +136,12 @@ def _refuse_other(job: Condensation, made: Mapping[str, object], folder: Path) -
         )
 
 
-def _make(job: Condensation, folder: Path, device: torch.device) -> Proxy:
+def _make(job: Condensation, folder: Path, device: torch.device, share: Share) -> Proxy:
     folder.mkdir(parents=True, exist_ok=True)
     reset_peak_memory(device)
     start = time.perf_counter()
     if job.recipe:
-        pixels, seconds = _distil(job, job.recipe, folder, device)
+        pixels, seconds = _distil(job, job.recipe, folder, device, share)
         labels = torch.arange(job.dataset.num_classes).repeat_interleave(job.images_per_class)
         images = ImageSet(pixels=pixels, labels=labels, class_names=job.dataset.train.class_names)
     else:
@@ -161,25 +182,13 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def _distil(
-    job: Condensation, recipe: Recipe, folder: Path, device: torch.device
+    job: Condensation, recipe: Recipe, folder: Path, device: torch.device, share: Share
 ) -> tuple[Tensor, float]:
     """Return the distilled pixels at 0..1 (K * M, C, H, W) on the CPU, and the seconds."""
-    train = job.dataset.train
-    real = job.dataset.normalization(train.pixels.to(device))
-    zca = _whitening(train.digest, real) if recipe.whiten else None
-    matching = Matching(
-        real=zca(real) if zca else real,
-        class_indices=train.class_indices(),
-        describe=load_method(job.method).describe,
-        recipe=recipe,
-        seed=derive_seed(job.seed, "distil"),
-    )
-
-    def to_pixels(images: Tensor) -> Tensor:
-        return job.dataset.normalization.invert(zca.invert(images) if zca else images).cpu()
+    matching, to_pixels = _matching(job, recipe, device, share)
 
     def draw_preview(images: Tensor) -> None:
-        save_preview(to_pixels(images), train.num_classes, folder / PREVIEW)
+        save_preview(to_pixels(images), job.dataset.num_classes, folder / PREVIEW)
 
     with Progress(job.name, total=recipe.steps, unit="step") as progress:
         images, seconds = distill(
@@ -189,6 +198,28 @@ def _distil(
             watch=_watcher(progress, draw_preview),
         )
     return to_pixels(images), seconds
+
+
+def _matching(
+    job: Condensation, recipe: Recipe, device: torch.device, share: Share
+) -> tuple[Matching, Callable[[Tensor], Tensor]]:
+    """Return what is matched, and the way back from images in that space to pixels at 0..1."""
+    train = job.dataset.train
+    real = job.dataset.normalization(train.pixels.to(device))
+    zca = _whitening(train.digest, real) if recipe.whiten else None
+    matching = Matching(
+        real=zca(real) if zca else real,
+        class_indices=train.class_indices(),
+        describe=load_method(job.method).describe,
+        recipe=recipe,
+        seed=derive_seed(job.seed, "distil"),
+        share=share,
+    )
+
+    def to_pixels(images: Tensor) -> Tensor:
+        return job.dataset.normalization.invert(zca.invert(images) if zca else images).cpu()
+
+    return matching, to_pixels
 
 
 _whitenings: dict[tuple[str, torch.device], ZCA] = {}

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from atom_nas.data.augmentation import Augmentation, prepare, sample_transforms
 from atom_nas.data.transfer import move
 from atom_nas.distillation.attention import class_means, matching_loss
 from atom_nas.distillation.recipes import Recipe
+from atom_nas.distillation.shared_out import Share
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import derive_seed, tell_made_again
 from atom_nas.storage.tensors import load_sealed, save_sealed
@@ -51,6 +52,8 @@ class Matching:
     describe: Describe
     recipe: Recipe
     seed: int
+    share: Share = field(default_factory=Share)
+    """Which of the classes are those of this process."""
 
     def random_start(self, images_per_class: int) -> Tensor:
         """Return random real images, (K * images_per_class, C, H, W), sorted by class."""
@@ -62,15 +65,15 @@ class Matching:
 
         Everything random (the weights of `net`, the real batch, the augmentation) depends on the
         seed and the step alone. Where classes do not go through one forward pass, the result is
-        the same but for batch normalisation.
+        the same but for batch normalisation. With a `share`, K are the classes of this process.
         """
         device = images.device
         generator = torch.Generator().manual_seed(derive_seed(self.seed, step))
         net.reset(torch.Generator(device).manual_seed(derive_seed(self.seed, step, "net")))
-        num_classes = len(self.class_indices)
+        own, num_classes = self._own_classes, self._num_own
         augmentation = Augmentation() if self.recipe.flip else Augmentation(flip=0.0)
-        (real_index,) = move([self._sample(self.recipe.real_batch, generator)], device)
-        transforms = sample_transforms(augmentation, num_classes, generator)
+        (real_index,) = move([self._sample(self.recipe.real_batch, generator)[own]], device)
+        transforms = sample_transforms(augmentation, len(self.class_indices), generator)[own]
         synthetic = images.detach().unflatten(0, (num_classes, -1))
 
         def match(classes: slice) -> tuple[Tensor, Tensor]:
@@ -89,9 +92,17 @@ class Matching:
         losses, gradients = zip(*results, strict=True)
         return torch.stack(losses).sum(), torch.cat(gradients).flatten(0, 1)
 
+    @property
+    def _own_classes(self) -> slice:
+        return self.share.classes(len(self.class_indices))
+
+    @property
+    def _num_own(self) -> int:
+        return len(self.class_indices[self._own_classes])
+
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        return _start_threads(len(self.class_indices))
+        return _start_threads(self._num_own)
 
     def _means(self, net: FeatureNet, images: Tensor) -> list[Tensor]:
         """Return the class means (K, D_j) of every descriptor of `images` (K, B, C, H, W)."""
@@ -112,7 +123,7 @@ class Matching:
         )
 
     def _classes_per_pass(self, images: Tensor) -> int:
-        per_class = len(images) // len(self.class_indices) + self.recipe.real_batch
+        per_class = len(images) // self._num_own + self.recipe.real_batch
         return max(1, self._pixels_per_pass // (per_class * images.shape[2] * images.shape[3]))
 
     @cached_property
@@ -136,7 +147,7 @@ def distill(
     goes on; with a damaged one it begins again. `watch(step, loss, images)` is called with them.
     Raises UserError when the loss is not finite; the checkpoint then holds the last good images.
     """
-    recipe, device = matching.recipe, matching.real.device
+    recipe, device, share = matching.recipe, matching.real.device, matching.share
     net = FeatureNet(
         matching.real.shape[1:],  # type: ignore[arg-type]
         width=recipe.width,
@@ -144,31 +155,50 @@ def distill(
         norm=recipe.norm,
     ).to(device)
     net.requires_grad_(False)
-    images = matching.random_start(images_per_class)
-    velocity, first, spent = torch.zeros_like(images), 0, 0.0
-    if checkpoint.exists():
-        try:
-            images, velocity, first, spent = _load(checkpoint, device)
-        except DamagedError as damage:
-            tell_made_again(damage)
-    start = saved = time.perf_counter()
+    num_classes = len(matching.class_indices)
+    every, momenta, first, spent = _begin(matching, images_per_class, checkpoint)
+    images, velocity = (share.own(each, num_classes) for each in (every, momenta))
+    start = saved = share.clock()
     for step in range(first, recipe.steps):
         loss, gradient = matching.gradient(images, net, step)
         velocity.mul_(recipe.momentum).add_(gradient)
         images = images - recipe.learning_rate * velocity
-        now = time.perf_counter()
-        if now - saved > CHECKPOINT_SECONDS or step + 1 == recipe.steps:
-            if not torch.isfinite(loss) or not torch.isfinite(images).all():
+        is_last = step + 1 == recipe.steps
+        if not (is_last or share.meets_after(step)):
+            continue
+        now = share.clock()
+        loss, every = share.total(loss), share.together(images, num_classes)
+        if now - saved > CHECKPOINT_SECONDS or is_last:
+            if not torch.isfinite(loss) or not torch.isfinite(every).all():
                 kept = f"; {checkpoint} keeps the last good images" if checkpoint.exists() else ""
                 raise UserError(
                     f"the distillation diverged before step {step + 1} (loss {loss.item():.3g})"
                     f"{kept}: lower the learning rate {recipe.learning_rate:g} or the loss scale "
                     f"{recipe.loss_scale:g}."
                 )
-            _save(checkpoint, images, velocity, step + 1, spent + now - start)
+            momenta = share.together(velocity, num_classes)
+            if share.is_first:
+                _save(checkpoint, every, momenta, step + 1, spent + now - start)
             saved = now
-        watch(step + 1, loss, images)
-    return images, spent + time.perf_counter() - start
+        share.plan_next(step, now)
+        watch(step + 1, loss, every)
+    return every, spent + time.perf_counter() - start
+
+
+def _begin(
+    matching: Matching, images_per_class: int, checkpoint: Path
+) -> tuple[Tensor, Tensor, int, float]:
+    """Return all images, their velocity, the steps done and the seconds that they took."""
+    share, images = matching.share, matching.random_start(images_per_class)
+    velocity, first, spent = torch.zeros_like(images), 0, 0.0
+    if share.is_first and checkpoint.exists():
+        try:
+            images, velocity, first, spent = _load(checkpoint, images.device)
+        except DamagedError as damage:
+            tell_made_again(damage)
+    done = torch.tensor([first, spent], dtype=torch.float64, device=images.device)
+    first, spent = share.from_first(done).tolist()
+    return share.from_first(images), share.from_first(velocity), int(first), spent
 
 
 def _save(path: Path, images: Tensor, velocity: Tensor, step: int, seconds: float) -> None:

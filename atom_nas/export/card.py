@@ -1,6 +1,7 @@
 """The model card of an export: what its metrics.json and preprocessing.json say, in sentences."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import shorten
@@ -49,7 +50,7 @@ def _data(metrics: Mapping[str, Any], names: list[str]) -> str:
     shown = [f"{counts[split]:,} {words}" for split, words in SPLITS.items() if _has(counts, split)]
     name = _text(metrics, "dataset") or "not known by name"
     parts = [name, *([" + ".join(shown) + " images"] if shown else [])]
-    classes = shorten(", ".join(names), 200, placeholder=" ...")
+    classes = plain_markdown(shorten(", ".join(names), 200, placeholder=" ..."))
     licence = _text(metrics, "about") or "Licence not known"
     return f"{', '.join(parts)}, {len(names)} classes ({classes}). {licence}."
 
@@ -113,4 +114,14 @@ def _has(values: Mapping[str, Any], key: str) -> bool:
 
 def _text(values: Mapping[str, Any], key: str) -> str:
     found = values.get(key)
-    return found if isinstance(found, str) else ""
+    return plain_markdown(found) if isinstance(found, str) else ""
+
+
+_MARKUP = re.compile(r"([\\`*|\[\]~]|(?<!\w)_|_(?!\w)|^[-+#](?=\s))")
+
+
+def plain_markdown(text: str) -> str:
+    """Return `text` as one line in which nothing is read as markup, of Markdown or HTML."""
+    text = " ".join(text.split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKUP.sub(r"\\\1", text)

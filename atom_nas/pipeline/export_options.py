@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atom_nas.errors import UserError
-from atom_nas.options import CACHE
+from atom_nas.storage.files import CACHE
 
 
 @dataclass(frozen=True, kw_only=True)

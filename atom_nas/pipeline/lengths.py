@@ -7,10 +7,10 @@ from pathlib import Path
 from torch import Tensor
 
 from atom_nas.audit.trained_truth import TrainedTruth
-from atom_nas.errors import UserError
+from atom_nas.errors import DamagedError, UserError
 from atom_nas.scoring.chance import are_at_chance, chance
 from atom_nas.scoring.scorer import Sample
-from atom_nas.storage.files import read_json, write_json
+from atom_nas.storage.files import read_json, tell_made_again, write_json
 from atom_nas.training.schedule import Training
 
 LOOKED_AT = 3
@@ -32,10 +32,13 @@ class Lengths:
         is_proxy_open: bool,
         is_full_open: bool,
     ) -> None:
-        """Take what the file at `path` holds, else the lengths given."""
+        """Take what the file at `path` holds, else the lengths given.
+
+        A damaged file counts as none: the trainings that settled it are kept elsewhere.
+        """
         self._path, self._most = path, MAX_LENGTHENED * proxy.steps
         self._is_proxy_open, self._is_full_open = is_proxy_open, is_full_open
-        self._kept = read_json(path) if path.exists() else {}
+        self._kept = _read(path)
         self.proxy = replace(proxy, steps=self._kept.get("proxy_steps", proxy.steps))
         self.given_full = full
         self.full = replace(full, steps=self._kept.get("full_steps", full.steps))
@@ -80,3 +83,11 @@ class Lengths:
     def _keep(self, name: str, steps: int) -> None:
         self._kept[name] = steps
         write_json(self._path, self._kept)
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        return read_json(path) if path.exists() else {}
+    except DamagedError as damage:
+        tell_made_again(damage)
+        return {}

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import math
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from importlib import resources
@@ -14,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from atom_nas.audit.verdict import LEVEL, TOLERANCE
+from atom_nas.export.card import plain_markdown
 from atom_nas.report import wording
 from atom_nas.report.answers import HOW_TO_AUDIT, NOT_AUDITED, answers
 from atom_nas.report.figures import Plate, draw_all
@@ -27,8 +27,6 @@ from atom_nas.storage.files import write_atomically
 
 NUM_BEST = 10
 """Candidates in the Markdown, and in the table of the page before the others are asked for."""
-
-_MARKUP = re.compile(r"([\\`*|\[\]~]|(?<!\w)_|_(?!\w)|^[-+#](?=\s))")
 
 
 def write_report(run: Path) -> Path:
@@ -162,8 +160,4 @@ def _data_uri(svg: bytes) -> str:
 
 def _escape_markdown(value: object) -> object:
     """Escape what Markdown or HTML would read as markup, so that it stays in its table cell."""
-    if isinstance(value, Markup):
-        return value
-    text = " ".join(str(value).split())
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Markup(_MARKUP.sub(r"\\\1", text))
+    return value if isinstance(value, Markup) else Markup(plain_markdown(str(value)))

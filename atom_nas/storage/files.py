@@ -15,6 +15,9 @@ from typing import Any
 from atom_nas.errors import DamagedError
 from atom_nas.storage.progress import tell
 
+CACHE = Path("~/.cache/atom_nas")
+"""Where files of other makers are kept by default: data sets, converted tables."""
+
 CHECKSUM = "checksum"
 """The key of a JSON file, and the last column of a table, that proves the rest."""
 
@@ -39,9 +42,13 @@ def derive_seed(*parts: object) -> int:
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write `path` so that a reader sees the old content or the new, never a part."""
+    """Write `path` so that a reader sees the old content or the new, never a part.
+
+    A link in place of either is replaced, not followed.
+    """
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
+    partial.unlink(missing_ok=True)
+    with open(partial, "xb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
         file.flush()
         os.fsync(file.fileno())
@@ -61,9 +68,12 @@ def file_digest(path: Path) -> str:
 
 
 def check_files(folder: Path, digests: Mapping[str, str]) -> None:
-    """Raise DamagedError for the first file in `folder` that has not the digest of its name."""
+    """Raise DamagedError for the first file in `folder` that has not the digest of its name.
+
+    A name that leads out of `folder` is of no file in it, and is not read.
+    """
     for name, expected in digests.items():
-        if file_digest(folder / name) != expected:
+        if Path(name).name != name or file_digest(folder / name) != expected:
             raise DamagedError(folder / name)
 
 
@@ -133,10 +143,11 @@ def format_header(columns: Sequence[str]) -> str:
 def format_row(columns: Sequence[str], row: Iterable[object]) -> str:
     """Return the line of `row`, the cells of `columns` in order and their checksum.
 
-    A row is one line: a line break in a cell becomes a space.
+    A row is one line: a line break in a cell becomes a space. Text that a spreadsheet would take
+    for a formula has an apostrophe before it, which `parse_row` takes away.
     """
     cells = [_one_line(cell) for cell in row]
-    return _csv_line([*cells, _checksum(columns, cells)])
+    return _csv_line([*map(_inert, cells), _checksum(columns, cells)])
 
 
 def parse_row(columns: Sequence[str], line: bytes) -> dict[str, str] | None:
@@ -145,6 +156,7 @@ def parse_row(columns: Sequence[str], line: bytes) -> dict[str, str] | None:
         ((*cells, checksum),) = csv.reader([line.decode()], strict=True)
     except (ValueError, csv.Error):
         return None
+    cells = [*map(_as_given, cells)]
     is_whole = len(cells) == len(columns) and checksum == _checksum(columns, cells)
     return dict(zip(columns, cells, strict=True)) if is_whole else None
 
@@ -157,6 +169,25 @@ def _checksum(columns: Sequence[str], cells: Sequence[str]) -> str:
 def _one_line(cell: object) -> str:
     text = "" if cell is None else str(cell).encode(errors="backslashreplace").decode()
     return re.sub(r"\r\n|\r|\n", " ", text)
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t]")
+
+
+def _inert(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell
+
+
+def _as_given(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _csv_line(cells: Iterable[str]) -> str:

@@ -2,7 +2,9 @@
 
 import errno
 import json
-from collections.abc import Iterator, Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,9 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
 
     What is told while it is open goes to its log too.
 
-    Raises UserError where it cannot be written, is in use, was made with other settings or holds
-    files that are not of a run; in the last two cases nothing in it is touched.
+    Raises UserError where it cannot be written, is in use, was made with other settings, holds
+    files that are not of a run, or links that lead out of it; in the last three cases nothing in
+    it is touched.
     """
     wanted = json.loads(canonical_json(settings))
     try:
@@ -60,6 +63,7 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
     """Refuse `folder` where it has other settings than `wanted`, or files but no settings."""
+    _refuse_links_out(folder)
     names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     if SETTINGS not in names:
         if foreign := [name for name in names if not name.startswith(".")]:
@@ -83,6 +87,32 @@ def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
         raise UserError(
             f"{folder} was made with {differences}; repeat those settings, or use another --out."
         )
+
+
+def _refuse_links_out(folder: Path) -> None:
+    """Refuse `folder`, which may be a link itself, where one in it leads to a place outside."""
+    inside = folder.resolve()
+    for place, folders, files in os.walk(folder):
+        for path in (Path(place, name) for name in [*folders, *files]):
+            if path.is_symlink() and not path.resolve().is_relative_to(inside):
+                raise UserError(
+                    f"{path} is a link out of the run folder, where nothing is written; put what "
+                    "it leads to in its place, or use another --out."
+                )
+
+
+def refuse_code_of(folder: Path, options: Iterable[object]) -> None:
+    """Refuse a run whose own `options` name Python that came with its `folder`.
+
+    A run is data, which may be somebody else's; code is what its user names.
+    """
+    for value in options:
+        path = Path(re.sub(r"_ipc\d+$", "", str(value)))
+        if path.suffix == ".py" and path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{folder} is a run by {path}, code in the run folder itself, which is not run; if "
+                "you trust it, move it elsewhere, and give its new path with the same command."
+            )
 
 
 def _short(value: object) -> str:
