@@ -11,6 +11,10 @@ class UserError(Exception):
     """What was got, what is allowed, and what to do next, in one line."""
 
 
+class OutOfReach(BaseException):
+    """What the work is kept in cannot be reached; like an interrupt no failure of a candidate."""
+
+
 class DamagedError(UserError):
     """The file at `path` is not as it was written; `problem` says how, as in "is missing"."""
 

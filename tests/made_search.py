@@ -2,6 +2,7 @@
 
 from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Limits
+from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS
 from atom_nas.search.study import Search
 
@@ -55,7 +56,7 @@ def make_search(folder, space, evaluate=score, **changes):
         **changes,
     }
     return Search(
-        journal=folder / "study.journal",
+        trials=Journal(folder / "study.journal"),
         space=space,
         evaluate=evaluate,
         **options,

@@ -130,7 +130,7 @@ def test_out_of_time_leaves_the_trial_to_be_drawn_again(tmp_path):
     search = make_search(tmp_path, space, evaluate)
     with pytest.raises(OutOfTime):
         search.run(8, lambda candidates: None)
-    found = read_candidates(search.journal, space)
+    found = read_candidates(search.trials, space)
     assert [each.reason for each in found] == [""] * 4
     whole = make_search(tmp_path / "whole", space, lambda *_: (0.5, 0.5, 1.0))
     again = make_search(tmp_path, space, lambda *_: (0.5, 0.5, 1.0))

@@ -21,6 +21,7 @@ from atom_nas.parsing import parse_settings
 from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
+from atom_nas.pipeline.place import open_place
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import Space, load_space
@@ -82,8 +83,15 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         settings["latency_batch"] = options.latency_batch
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
+    if options.storage is not None:
+        settings["is_shared"] = True
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
-    with open_run(options.folder, settings) as folder, closing(trainer):
+    with (
+        open_run(options.folder, settings, is_shared=options.storage is not None) as folder,
+        open_place(options.storage, options.folder.name, folder) as place,
+        closing(trainer),
+    ):
+        place.hold_to(settings)
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", options.kept)
         if dataset.max_macs and not options.max_macs:
@@ -99,13 +107,18 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         yield Pipeline(
             options=options,
             folder=folder,
+            place=place,
             device=device,
             dataset=dataset,
             space=space,
-            budget=open_budget(options, folder, dataset, space, device),
+            budget=open_budget(options, folder, dataset, space, device, place.table),
             deadline=deadline,
             scores=ProxyScores(
-                folder / "scores.csv", space=shrunk, dataset=dataset, trainer=trainer
+                folder / "scores.csv",
+                space=shrunk,
+                dataset=dataset,
+                trainer=trainer,
+                open_table=place.table,
             ),
             lengths=Lengths(
                 folder / "lengths.json",
@@ -113,8 +126,16 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 full=full,
                 is_proxy_open=is_proxy_open,
                 is_full_open=is_full_open,
+                once=place.once,
             ),
-            trained=TrainedTruth(folder, space=space, dataset=data, training=full, trainer=trainer),
+            trained=TrainedTruth(
+                folder,
+                space=space,
+                dataset=data,
+                training=full,
+                trainer=trainer,
+                open_table=place.table,
+            ),
             table=table,
         )
 

@@ -29,6 +29,7 @@ from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.ending import ending
 from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
+from atom_nas.pipeline.place import Place
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -49,6 +50,7 @@ class Pipeline:
 
     options: Options
     folder: Path
+    place: Place
     device: torch.device
     dataset: Dataset
     space: Space
@@ -63,9 +65,10 @@ class Pipeline:
 
     def condense(self, name: str, number: int = 0) -> Proxy:
         """Return the proxy called `name`, condensed once; `number` proxies come before it."""
-        options = replace(self.options, proxy=name)
-        job = condensation(options, self.dataset, self.device, number=number)
-        return condense(job, job.folder(self.folder / "proxies"), self.device)
+        wanted = replace(self.options, proxy=name)
+        job = condensation(wanted, self.dataset, self.device, number=number)
+        folder = job.folder(self.folder / "proxies")
+        return self.place.fill(folder, lambda: condense(job, folder, self.device))
 
     def search(self) -> list[Candidate]:
         """Return the candidates of the study, `options.trials` of them.
@@ -92,8 +95,8 @@ class Pipeline:
                 study.run(self.options.trials, watch)
             except OutOfTime:
                 is_cut = True
-        candidates = read_candidates(self._journal, self.space)
-        write_importances(self.folder / "importances.json", self._journal)
+        candidates = read_candidates(self.place.trials, self.space)
+        write_importances(self.folder / "importances.json", self.place.trials)
         hours = self.deadline.hours if is_cut else None
         self._say(ending(candidates, self.options.trials, self.space.name, hours))
         return candidates
@@ -137,7 +140,8 @@ class Pipeline:
         return best_first(candidates)[: self.options.top_k]
 
     def report(self) -> Path:
-        """Write the report of what the folder holds."""
+        """Write the report of what the run holds."""
+        self.place.copy()
         return write_report(self.folder)
 
     @property
@@ -147,10 +151,6 @@ class Pipeline:
     @property
     def _audit_size(self) -> int:
         return self.options.audit_size or (AUDITED_BY_TABLE if self.table else AUDITED)
-
-    @property
-    def _journal(self) -> Path:
-        return self.folder / "study.journal"
 
     def _study(self) -> Search:
         """Return the search by the objective and the training of now."""
@@ -179,7 +179,7 @@ class Pipeline:
             return objective, accuracy, sum(outcome.seconds for outcome in outcomes)
 
         return Search(
-            journal=self._journal,
+            trials=self.place.trials,
             space=self.space,
             evaluate=evaluate,
             goes_by=digest(goes_by),
@@ -198,7 +198,7 @@ class Pipeline:
 
     def _forecast(self) -> str:
         """Return how many trials fit into the hours that are given; nothing where none are."""
-        done = len(read_candidates(self._journal, self.space)) if self.deadline.hours else 0
+        done = len(read_candidates(self.place.trials, self.space)) if self.deadline.hours else 0
         return self.deadline.forecast(
             done=done,
             wanted=self.options.trials,
@@ -240,6 +240,7 @@ class Pipeline:
                 dataset=self.dataset,
                 seed=options.seed,
                 device=self.device,
+                open_table=self.place.table,
             ),
             rivals=Rivals(
                 scorer=scorer,
@@ -249,6 +250,7 @@ class Pipeline:
                 against=options.against,
                 full_steps=self._full_training.steps,
                 fixed_in=self.folder / "equal_cost.json",
+                once=self.place.once,
             ),
             truth=truth,
             trainings=options.truth_seeds,
@@ -265,7 +267,7 @@ class Pipeline:
         The uniform draws of a search come first, unless it needed the audit before it began.
         """
         needs_audit = self._objective.needs_audit
-        found = [] if needs_audit else read_candidates(self._journal, self.space)
+        found = [] if needs_audit else read_candidates(self.place.trials, self.space)
         uniform = [each for each in found if each.is_uniform and each.cost is not None]
         drawn = audited_sample(
             self.space,

@@ -7,11 +7,14 @@ seen. What was trained stands in other tables: a journal that was deleted is tol
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
 
 from atom_nas.errors import UserError, explain
 from atom_nas.storage.files import drop_torn_line, read_json, write_json
@@ -20,6 +23,80 @@ STUDY_NAME = "search"
 
 CREATE_TRIAL, SET_TRIAL_STATE = 4, 6
 """Codes of operations in Optuna's journal; every version reads the older ones' files."""
+
+GOES_BY = "goes_by"
+"""The attribute of a study that names what its values are."""
+
+
+class Journal:
+    """The `Trials` of one process: the study in the journal at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def find(self) -> list[FrozenTrial]:
+        """Return the trials so far, none where there was no search."""
+        return open_study(self.path).get_trials(deepcopy=False) if self.path.exists() else []
+
+    def open(
+        self, goes_by: str, again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]]
+    ) -> "OneStudy":
+        """Open the study; where it went by another objective, with its trials told `again`."""
+        study = open_study(self.path)
+        if study.user_attrs.get(GOES_BY, goes_by) != goes_by:
+            beside = self.path.with_name(f".{self.path.name}.again")
+            beside.unlink(missing_ok=True)
+            told = open_study(beside)
+            for trial in again(study.get_trials()):
+                told.add_trial(trial)
+            told.set_user_attr(GOES_BY, goes_by)
+            unseal(self.path)
+            beside.replace(self.path)
+            seal(self.path)
+            study = open_study(self.path)
+        study.set_user_attr(GOES_BY, goes_by)
+        return OneStudy(study, self.path)
+
+
+class OneStudy:
+    """The `Study` that one process goes on with: nobody else enters a trial."""
+
+    def __init__(self, study: optuna.Study, path: Path) -> None:
+        self.study, self._path = study, path
+        self._storage, self._id = study._storage, study._study_id
+
+    def read(self) -> list[FrozenTrial]:
+        """Return all trials in order."""
+        return self.study.get_trials(deepcopy=False)
+
+    def enter(self, trial: FrozenTrial) -> FrozenTrial:
+        """Keep `trial`, and return it with its number."""
+        trial_id = self._storage.create_new_trial(self._id, trial)
+        return self._storage.get_trial(trial_id)
+
+    def take(self, trial: FrozenTrial) -> bool:
+        """Return False: no trial waits for anybody."""
+        return False
+
+    def finish(
+        self,
+        trial: FrozenTrial,
+        attrs: Mapping[str, Any],
+        state: TrialState,
+        value: float | None = None,
+    ) -> None:
+        """Tell the end of an entered trial."""
+        for name, each in attrs.items():
+            self._storage.set_trial_user_attr(trial._trial_id, name, each)
+        values = None if value is None else [value]
+        self._storage.set_trial_state_values(trial._trial_id, state, values)
+        seal(self._path)
+
+    def leave(self, trial: FrozenTrial) -> None:
+        """Let an entered trial be: it is dropped when the journal is opened again."""
+
+    def wait(self) -> None:
+        """Do nothing: there is nobody to wait for."""
 
 
 def open_study(path: Path) -> optuna.Study:
@@ -86,6 +163,6 @@ def _drop_unfinished_trial(path: Path) -> None:
     codes = [operation["op_code"] for operation in operations]
     if CREATE_TRIAL in codes:
         last = len(codes) - 1 - codes[::-1].index(CREATE_TRIAL)
-        was_told_whole = "state" in operations[last]
+        was_told_whole = operations[last].get("state", TrialState.RUNNING) != TrialState.RUNNING
         if not was_told_whole and SET_TRIAL_STATE not in codes[last:]:
             os.truncate(path, sum(map(len, lines[:last])))

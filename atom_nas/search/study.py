@@ -1,9 +1,8 @@
 """The search: an Optuna study over a space, asked and told trial by trial."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,17 +18,16 @@ from atom_nas.scoring.space import (
     candidate_seed,
 )
 from atom_nas.search.candidate import Candidate, Limits
-from atom_nas.search.journal import open_study, seal, unseal
+from atom_nas.search.draft import draft
+from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS, uniform
+from atom_nas.search.trials import Study, Trials, has_place, idle, is_counted, is_lost
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
 from atom_nas.training.devices import is_device_failure
 
 MAX_REPEATS = 20
 """After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
-
-GOES_BY = "goes_by"
-"""The attribute of a study that names what its values are."""
 
 
 class OutOfTime(BaseException):
@@ -38,9 +36,9 @@ class OutOfTime(BaseException):
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A study in the journal at `journal`; the same search goes on where it was killed."""
+    """A study among `trials`; the same search goes on where it was killed."""
 
-    journal: Path
+    trials: Trials
     space: Space
     evaluate: Callable[[Any, int], tuple[float, float, float]]
     """From (architecture, seed) to (objective, accuracy, seconds); raises where it fails."""
@@ -61,12 +59,25 @@ class Search:
         start and after each. An interrupt, OutOfTime of `evaluate`, or a
         failure of the device goes through, and leaves the trial that was running to be drawn again.
         """
-        study = self._open()
-        watch(candidates_of(study, self.space))
-        while len(counted(study)) < num_trials and _idle(study) < MAX_IDLE_DRAWS:
-            if self._advance(study):
-                watch(candidates_of(study, self.space))
-        return candidates_of(study, self.space)
+        study, known = self.trials.open(self.goes_by, self._told_again), dict[int, Candidate]()
+        watched = -1
+        while True:
+            found = study.read()
+            counted = [trial for trial in found if is_counted(trial)]
+            if len(counted) != watched:
+                watched = len(counted)
+                watch(_in_order(counted, self.space, known))
+            places = [trial for trial in found if has_place(trial)]
+            is_used_up = idle(found) >= MAX_IDLE_DRAWS
+            if len(counted) >= num_trials or (is_used_up and len(counted) == len(places)):
+                return _in_order(counted, self.space, known)
+            waiting = [trial for trial in places if trial.state == TrialState.WAITING]
+            if waiting and study.take(waiting[0]):
+                self._try(study, waiting[0], num_trials)
+            elif len(places) >= num_trials or is_used_up:
+                study.wait()
+            else:
+                self._advance(study, found, num_trials)
 
     def uniform_start(self, num_trials: int) -> list[tuple[Any, int]]:
         """Return the (architecture, seed) that the first trials evaluate, up to `num_uniform`.
@@ -75,37 +86,22 @@ class Search:
         search of its own, which evaluates nothing, draws alike.
         """
         count = min(num_trials, self.num_uniform)
-        found = read_candidates(self.journal, self.space)[:count]
+        found = read_candidates(self.trials, self.space)[:count]
         if len(found) < count and all(each.is_uniform for each in found):
             with TemporaryDirectory() as folder:
                 ahead = replace(
-                    self, journal=Path(folder, "ahead.journal"), evaluate=lambda *_: (0.0, 0.0, 0.0)
+                    self,
+                    trials=Journal(Path(folder, "ahead.journal")),
+                    evaluate=lambda *_: (0.0, 0.0, 0.0),
                 )
                 found += ahead.run(count, lambda candidates: None)[len(found) :]
         evaluated = [each for each in found if each.objective is not None]
         return [(each.architecture, each.seed) for each in evaluated if each.seed is not None]
 
-    def _open(self) -> optuna.Study:
-        """Open the study; where it went by another objective, tell its trials again."""
-        study = open_study(self.journal)
-        if study.user_attrs.get(GOES_BY, self.goes_by) != self.goes_by:
-            again = self.journal.with_name(f".{self.journal.name}.again")
-            again.unlink(missing_ok=True)
-            told = open_study(again)
-            for trial in self._told_again(study):
-                told.add_trial(trial)
-            told.set_user_attr(GOES_BY, self.goes_by)
-            unseal(self.journal)
-            again.replace(self.journal)
-            seal(self.journal)
-            study = open_study(self.journal)
-        study.set_user_attr(GOES_BY, self.goes_by)
-        return study
-
-    def _told_again(self, study: optuna.Study) -> Iterator[FrozenTrial]:
-        """Yield the trials of `study` with the objective of now, as far as there is time."""
+    def _told_again(self, trials: list[FrozenTrial]) -> Iterator[FrozenTrial]:
+        """Yield `trials` with the objective of now, as far as there is time."""
         values: dict[str, float] = {}
-        for trial in study.get_trials():
+        for trial in trials:
             attrs, state, value = trial.user_attrs, trial.state, None
             if attrs.get("uncounted", "").startswith("repeats"):
                 value = values.get(attrs["candidate"])
@@ -134,56 +130,88 @@ class Search:
                 system_attrs=trial.system_attrs,
             )
 
-    def _advance(self, study: optuna.Study) -> bool:
-        """Ask for a trial and tell its end; return whether it tried a candidate of its own."""
-        study.sampler = self._sampler(study)
-        trial = study.ask()
-        trial.set_user_attr("uniform", len(counted(study)) < self.num_uniform)
+    def _advance(self, study: Study, found: list[FrozenTrial], num_trials: int) -> None:
+        """Draw a trial, enter it, and tell its end if it tries a candidate of its own."""
+        places = sum(map(has_place, found))
+        drawn = sum(not is_lost(trial) for trial in found)
+        is_uniform = places < self.num_uniform or idle(found) >= MAX_REPEATS
+        seed = derive_seed(self.seed, "sampler", drawn)
+        sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
+        trial, sheet = draft(study.study, found, sampler)
+        trial.set_user_attr("uniform", places < self.num_uniform)
+        state, value, reason = TrialState.RUNNING, None, None
         try:
-            value = self._value(trial)
-        except optuna.TrialPruned:
-            study.tell(trial, state=TrialState.PRUNED)
+            state, value = self._propose(trial, found)
         except Exception as error:
             if is_device_failure(error):
                 raise
-            trial.set_user_attr("reason", " ".join(str(error).split()))
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, value)
-        seal(self.journal)
-        return "uncounted" not in trial.user_attrs
+            reason = " ".join(str(error).split())
+        entered = study.enter(
+            create_trial(
+                state=state,
+                value=value,
+                params=sheet.trial.params,
+                distributions=sheet.trial.distributions,
+                user_attrs=sheet.trial.user_attrs,
+                system_attrs=sheet.trial.system_attrs,
+            )
+        )
+        if state == TrialState.RUNNING:
+            self._try(study, entered, num_trials, reason)
 
-    def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
-        """Return the sampler of the next trial, a function of the seed and the trials so far."""
-        is_uniform = len(counted(study)) < self.num_uniform or _idle(study) >= MAX_REPEATS
-        seed = derive_seed(self.seed, "sampler", len(study.get_trials(deepcopy=False)))
-        return uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
-
-    def _value(self, trial: optuna.Trial) -> float:
-        """Return the objective of what `trial` suggests; TrialPruned where it is not to be told."""
+    def _propose(
+        self, trial: optuna.Trial, found: Iterable[FrozenTrial]
+    ) -> tuple[TrialState, float | None]:
+        """Write down what `trial` suggests; return how it ends, RUNNING where it is to be tried."""
         architecture = self.space.sample(trial)
         name = candidate_name(architecture)
         trial.set_user_attr("candidate", name)
         trial.set_user_attr("seed", candidate_seed(self.seed, name))
-        twins = (t for t in counted(trial.study) if t.user_attrs.get("candidate") == name)
+        twins = (t for t in found if has_place(t) and t.user_attrs.get("candidate") == name)
         if (twin := next(twins, None)) is not None:
             trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
             if "cost" in twin.user_attrs:
                 self._constrain(trial, Cost(**twin.user_attrs["cost"]))
-            if twin.value is None:
-                raise optuna.TrialPruned
-            return twin.value
+            if not twin.state.is_finished():
+                return TrialState.FAIL, None
+            return (TrialState.PRUNED if twin.value is None else TrialState.COMPLETE), twin.value
         trial.set_user_attr("architecture", architecture_json(architecture))
         cost = (self.cost or self.space.cost)(architecture)
         trial.set_user_attr("cost", asdict(cost))
         self._constrain(trial, cost)
         if not self.limits.allow(cost):
             trial.set_user_attr("uncounted", "above a limit")
-            raise optuna.TrialPruned
-        value, accuracy, seconds = self._evaluate(architecture, trial.user_attrs["seed"])
-        trial.set_user_attr("accuracy", accuracy)
-        trial.set_user_attr("seconds", seconds)
-        return value
+            return TrialState.PRUNED, None
+        return TrialState.RUNNING, None
+
+    def _try(
+        self, study: Study, trial: FrozenTrial, num_trials: int, reason: str | None = None
+    ) -> None:
+        """Evaluate the entered `trial` and tell its end, unless another has its place.
+
+        It failed already where there is a `reason`.
+        """
+        attrs, value = trial.user_attrs, None
+        try:
+            if not _is_first(trial, study.read(), num_trials):
+                study.leave(trial)
+                return
+            if reason is None:
+                architecture = self.space.restore(attrs["architecture"])
+                value, accuracy, seconds = self._evaluate(architecture, attrs["seed"])
+        except Exception as error:
+            if is_device_failure(error):
+                study.leave(trial)
+                raise
+            reason = " ".join(str(error).split())
+        except BaseException:
+            study.leave(trial)
+            raise
+        if value is None:
+            study.finish(trial, {"reason": reason}, TrialState.FAIL)
+        else:
+            measured = {"accuracy": accuracy, "seconds": seconds}
+            study.finish(trial, measured, TrialState.COMPLETE, value)
 
     def _evaluate(self, architecture: Any, seed: int) -> tuple[float, float, float]:
         value, accuracy, seconds = self.evaluate(architecture, seed)
@@ -196,14 +224,27 @@ class Search:
             trial.set_constraint(key, excess)
 
 
-def read_candidates(journal: Path, space: Space) -> list[Candidate]:
-    """Return the candidates of the search in `journal` so far, none where there was no search."""
-    return candidates_of(open_study(journal), space) if journal.exists() else []
+def _is_first(trial: FrozenTrial, found: Iterable[FrozenTrial], num_trials: int) -> bool:
+    """Say whether `trial` is among the first so many, and of a candidate that no earlier has."""
+    earlier = [each for each in found if each.number < trial.number and has_place(each)]
+    name = trial.user_attrs.get("candidate")
+    is_taken = name is not None and any(t.user_attrs.get("candidate") == name for t in earlier)
+    return len(earlier) < num_trials and not is_taken
 
 
-def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:
-    """Return the candidates that `study` tried, in order."""
-    return [_candidate(trial, space) for trial in counted(study)]
+def read_candidates(trials: Trials, space: Space) -> list[Candidate]:
+    """Return the candidates of the last search so far, none where there was no search."""
+    return _in_order([trial for trial in trials.find() if is_counted(trial)], space, {})
+
+
+def _in_order(
+    counted: Sequence[FrozenTrial], space: Space, known: dict[int, Candidate]
+) -> list[Candidate]:
+    """Return the candidates of `counted`; those that are not `known` by number become so."""
+    for trial in counted:
+        if trial.number not in known:
+            known[trial.number] = _candidate(trial, space)
+    return [known[trial.number] for trial in counted]
 
 
 def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
@@ -220,18 +261,3 @@ def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
         is_uniform=attrs["uniform"],
         reason=attrs.get("reason", ""),
     )
-
-
-def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the finished trials that tried a candidate of their own."""
-    return [trial for trial in study.get_trials(deepcopy=False) if _is_counted(trial)]
-
-
-def _is_counted(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and "uncounted" not in trial.user_attrs
-
-
-def _idle(study: optuna.Study) -> int:
-    """Return how many trials in a row, up to the last, tried nothing of their own."""
-    trials = reversed(study.get_trials(deepcopy=False))
-    return sum(1 for _ in takewhile(lambda trial: not _is_counted(trial), trials))

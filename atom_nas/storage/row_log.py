@@ -1,7 +1,7 @@
 """A table on disk that grows row by row, and gives back only rows that it was given."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from atom_nas.errors import DamagedError, UserError
@@ -73,8 +73,8 @@ class RowLog:
         """Return True: who works in the folder is alone in it."""
         return True
 
-    def release(self) -> None:
-        """Do nothing."""
+    def release(self, keys: Iterable[Key]) -> None:
+        """Do nothing: nothing was claimed."""
 
     def wait(self) -> None:
         """Do nothing: there is nobody to wait for."""

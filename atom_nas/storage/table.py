@@ -33,8 +33,8 @@ class Table(Protocol):
     def claim(self, key: Key) -> bool:
         """Say whether the row of `key` is to be made here."""
 
-    def release(self) -> None:
-        """Let go of what was claimed here and has no row."""
+    def release(self, keys: Iterable[Key]) -> None:
+        """Let go of those of `keys` that were claimed here and have no row."""
 
     def wait(self) -> None:
         """Wait a moment for the rows of others, and take them in."""
@@ -84,4 +84,4 @@ def fill(
                 table.wait()
                 yield from found()
     finally:
-        table.release()
+        table.release(left)
