@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atom_nas import plugins
-from atom_nas.errors import OutOfReach, UserError, explain, unknown
+from atom_nas.errors import OutOfReach, UserError, explain, hide_passwords, unknown
 from atom_nas.options import DistillOptions, Options, ReportOptions
 from atom_nas.parsing import parse_options
 from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
@@ -158,7 +158,7 @@ def main(args: Sequence[str] | None = None) -> None:
             raise unknown("command", args[0], COMMANDS)
         COMMANDS[args[0]](args[1:])
     except (UserError, OutOfReach) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {hide_passwords(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here.", file=sys.stderr)

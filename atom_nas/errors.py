@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import shorten
@@ -35,6 +36,11 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
 def explain(error: BaseException) -> str:
     """Return the kind and message of `error` in one line, at most 2,000 characters."""
     return shorten(f"{type(error).__name__}: {error}", 2000)
+
+
+def hide_passwords(text: str) -> str:
+    """Return `text` with *** for the password of every URL in it."""
+    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
 
 
 def require_regular(path: Path) -> None:

@@ -1,6 +1,6 @@
 """The address of a database: read, and never shown with its password."""
 
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -8,6 +8,9 @@ from sqlalchemy.exc import ArgumentError
 from atom_nas.errors import UserError
 
 EXAMPLE = "postgresql+psycopg://user@host/database"
+
+SECRET = ("password", "sslpassword")
+"""What of a URL's query is not shown."""
 
 
 class Address:
@@ -33,8 +36,9 @@ class Address:
 
     def hide(self, text: str) -> str:
         """Return `text` in one line, with *** for the password, however it is written."""
-        password = str(self.url.password or "")
-        query = (value for value in self.url.query.values() if isinstance(value, str))
-        for secret in filter(None, (password, unquote(password), *query)):
-            text = text.replace(secret, "***")
+        given = (str(self.url.password or ""), *map(str, map(self.url.query.get, SECRET)))
+        for secret in given:
+            for written in {secret, quote(secret), quote(secret, safe=" +"), quote_plus(secret)}:
+                if secret not in ("", "None"):
+                    text = text.replace(written, "***")
         return " ".join(text.split())

@@ -5,7 +5,7 @@ each machine holds copies in the files of a run of one machine, and its own expo
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from atom_nas.cluster.server import Server
 from atom_nas.cluster.shared_study import SharedStudy
 from atom_nas.cluster.shared_table import SharedTable
 from atom_nas.errors import UserError
+from atom_nas.storage.files import canonical_json
 from atom_nas.storage.once import keep, kept
 from atom_nas.storage.run_folder import differences
 
@@ -83,10 +84,11 @@ class SharedRun:
             unpack(content, folder)
         return make()
 
-    def hold_to(self, settings: dict[str, Any]) -> None:
+    def hold_to(self, settings: Mapping[str, Any]) -> None:
         """Hold the run to the `settings` that it was begun with; UserError where they differ."""
-        made_with = self._make_once("settings", lambda: settings)
-        if changed := differences(made_with, settings):
+        wanted = json.loads(canonical_json(settings))
+        made_with = self._make_once("settings", lambda: wanted)
+        if changed := differences(made_with, wanted):
             raise UserError(
                 f"the run {self.name} in --storage was made with {changed}; repeat those "
                 "settings, or give --out another name."

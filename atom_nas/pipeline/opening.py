@@ -21,7 +21,7 @@ from atom_nas.parsing import parse_settings
 from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
-from atom_nas.pipeline.place import open_place
+from atom_nas.pipeline.place import InFolder, open_shared
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import Space, load_space
@@ -83,15 +83,16 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         settings["latency_batch"] = options.latency_batch
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
+    name = options.folder.resolve().name
     if options.storage is not None:
-        settings["is_shared"] = True
+        settings["shared_as"] = name
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with (
-        open_run(options.folder, settings, is_shared=options.storage is not None) as folder,
-        open_place(options.storage, options.folder.name, folder) as place,
+        open_shared(options.storage, name, settings) as shared,
+        open_run(options.folder, settings, is_shared=shared is not None) as folder,
         closing(trainer),
     ):
-        place.hold_to(settings)
+        place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", options.kept)
         if dataset.max_macs and not options.max_macs:
@@ -138,6 +139,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             ),
             table=table,
         )
+        place.copy()
 
 
 def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:

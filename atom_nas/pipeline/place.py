@@ -1,7 +1,7 @@
 """Where a run is kept: in its folder alone, or in a database that many machines share."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -36,9 +36,6 @@ class Place(Protocol):
         They are made once in the run.
         """
 
-    def hold_to(self, settings: dict[str, Any]) -> None:
-        """Hold the run to the `settings` that it was begun with; UserError where they differ."""
-
     def copy(self) -> None:
         """Have all rows in the files of the run folder."""
 
@@ -55,28 +52,27 @@ class InFolder:
         """Return what `make` returns."""
         return make()
 
-    def hold_to(self, settings: dict[str, Any]) -> None:
-        """Do nothing: the folder is held to them where it is opened."""
-
     def copy(self) -> None:
         """Do nothing: they are there."""
 
 
 @contextmanager
-def open_place(storage: str | None, name: str, folder: Path) -> Iterator[Place]:
-    """Open the run called `name` in the database at the URL `storage`, or that in `folder`."""
+def open_shared(
+    storage: str | None, name: str, settings: Mapping[str, Any]
+) -> Iterator[Place | None]:
+    """Open the run called `name` in the database at the URL `storage`; None where none is given.
+
+    Raises UserError where it cannot be reached, or was begun with other `settings`.
+    """
     if storage is None:
-        yield InFolder(folder)
+        yield None
         return
     from atom_nas.cluster.address import Address
     from atom_nas.cluster.server import Server
     from atom_nas.cluster.shared_run import SharedRun
     from atom_nas.cluster.shared_study import after_death
 
-    server = Server(Address(storage), after_death)
-    try:
+    with closing(Server(Address(storage), after_death)) as server:
         run = SharedRun(server, name)
+        run.hold_to(settings)
         yield run
-        run.copy()
-    finally:
-        server.close()

@@ -193,7 +193,8 @@ class Search:
         """
         attrs, value = trial.user_attrs, None
         try:
-            if not _is_first(trial, study.read(), num_trials):
+            is_drawn = reason is not None or "architecture" in attrs
+            if not (is_drawn and _is_first(trial, study.read(), num_trials)):
                 study.leave(trial)
                 return
             if reason is None:
