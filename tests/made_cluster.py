@@ -134,9 +134,12 @@ class Node:
         return output
 
 
-def wait_until(is_time, *nodes):
+def wait_until(is_time, *nodes, seconds=None):
+    """Wait for it while the nodes run; or for so many seconds."""
     start = time.monotonic()
     while not is_time():
+        if seconds is not None and time.monotonic() - start > seconds:
+            return
         for node in nodes:
             assert node.process.poll() is None, node.process.communicate()[0]
         assert time.monotonic() - start < TIMEOUT

@@ -107,9 +107,7 @@ def test_the_claim_of_the_dead_is_free_and_a_row_that_comes_late_is_not_kept(url
         first.append(row("a", "late"))
         second.append(row("a", "in time"))
         first.wait()
-        assert (
-            [each["value"] for each in first.rows] == ["in time"] == [first.find(("a",))["value"]]
-        )
+        assert first.rows == [row("a", "in time")] == [first.find(("a",))]
         assert first.free([("b",)]) == []  # it is alive
 
 
@@ -156,7 +154,10 @@ def test_what_is_made_once_is_made_by_one_and_copied(pair, tmp_path):
         return (folder / "f").read_bytes()
 
     folders = [tmp_path / each / "proxies" / "p" for each in "12"]
-    found = [run.fill(folder, lambda f=folder: write(f)) for run, folder in zip(pair, folders)]
+    found = [
+        run.fill(folder, lambda f=folder: write(f))
+        for run, folder in zip(pair, folders, strict=True)
+    ]
     assert found == [b"\0of 1"] * 2 and made[2:] == folders[:1]
     (folders[1] / "f").write_bytes(b"damaged")
     assert two.fill(folders[1], lambda: write(folders[1])) == b"\0of 1"
@@ -240,9 +241,9 @@ def test_a_database_that_does_not_come_back_ends_the_work_in_one_line(url, monke
     ("change", "expected"),
     [
         (("nas:", "nobody:"), "password authentication failed"),
-        ((":127", ":1127"), "--storage is no URL"),
+        (("127.0.0.1:", "127.0.0.1:x"), "--storage is no URL"),
         (("run", "none"), 'database "none'),
-        (("127.0.0.1", "127.0.0.1:1/x?y="), "Connection refused"),
+        (("127.0.0.1:", "127.0.0.1:1/x?application_name=a"), "Connection refused"),
         (("+psycopg", "+pg8000"), 'pip install "atom_nas[cluster]"'),
         (("postgresql+psycopg", "sqlite"), "machines share a PostgreSQL one"),
         (("postgresql+psycopg://", ""), "--storage is no URL of a database"),

@@ -11,7 +11,6 @@ from atom_nas.storage.once import Once, once
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.table import OpenTable
 
-
 Made = TypeVar("Made")
 
 
