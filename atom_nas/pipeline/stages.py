@@ -30,6 +30,7 @@ from atom_nas.pipeline.ending import ending
 from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.pipeline.place import Place
+from atom_nas.pipeline.watch import Watch
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -83,19 +84,14 @@ class Pipeline:
         study, is_cut = self._study(), False
         self._say(self._forecast())
         self._prepare(study, self.options.trials)
+        path = self.folder / "candidates.csv"
         with Progress("search", total=self.options.trials, unit="trial") as progress:
-
-            def watch(candidates: list[Candidate]) -> None:
-                if best := self.best(candidates):
-                    progress.show(best=f"{best[0].accuracy:.1%}")
-                progress.reach(len(candidates))
-                write_candidates(self.folder / "candidates.csv", candidates, self.space)
-
             try:
-                study.run(self.options.trials, watch)
+                study.run(self.options.trials, Watch(progress, path, self.space))
             except OutOfTime:
                 is_cut = True
         candidates = read_candidates(self.place.trials, self.space)
+        write_candidates(path, candidates, self.space)
         write_importances(self.folder / "importances.json", self.place.trials)
         hours = self.deadline.hours if is_cut else None
         self._say(ending(candidates, self.options.trials, self.space.name, hours))

@@ -64,6 +64,7 @@ class OneStudy:
     def __init__(self, study: optuna.Study, path: Path) -> None:
         self.study, self._path = study, path
         self._storage, self._id = study._storage, study._study_id
+        self._sha, self._num_bytes = hashlib.sha256(), 0
 
     def read(self) -> list[FrozenTrial]:
         """Return all trials in order."""
@@ -90,13 +91,22 @@ class OneStudy:
             self._storage.set_trial_user_attr(trial._trial_id, name, each)
         values = None if value is None else [value]
         self._storage.set_trial_state_values(trial._trial_id, state, values)
-        seal(self._path)
+        self._seal()
 
     def leave(self, trial: FrozenTrial) -> None:
         """Let an entered trial be: it is dropped when the journal is opened again."""
 
     def wait(self) -> None:
         """Do nothing: there is nobody to wait for."""
+
+    def _seal(self) -> None:
+        """Keep the digest of the journal as it is now, by what it has grown since the last."""
+        with open(self._path, "rb") as file:
+            file.seek(self._num_bytes)
+            grown = file.read()
+        self._sha.update(grown)
+        self._num_bytes += len(grown)
+        _write_seal(self._path, self._num_bytes, self._sha.hexdigest())
 
 
 def open_study(path: Path) -> optuna.Study:
@@ -130,14 +140,16 @@ def open_study(path: Path) -> optuna.Study:
 def seal(path: Path) -> None:
     """Keep the digest of the journal at `path` as it is now."""
     content = path.read_bytes()
-    write_json(
-        _seal_of(path), {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    )
+    _write_seal(path, len(content), hashlib.sha256(content).hexdigest())
 
 
 def unseal(path: Path) -> None:
     """Let the journal at `path` be another, until it is sealed again."""
     _seal_of(path).unlink(missing_ok=True)
+
+
+def _write_seal(path: Path, num_bytes: int, digest: str) -> None:
+    write_json(_seal_of(path), {"bytes": num_bytes, "sha256": digest})
 
 
 def _seal_of(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """The search: an Optuna study over a space, asked and told trial by trial."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.draft import draft
 from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS, uniform
-from atom_nas.search.trials import Study, Trials, has_place, idle, is_counted, is_lost
+from atom_nas.search.trials import Standing, Study, Trials, is_counted
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
 from atom_nas.training.devices import is_device_failure
@@ -60,24 +60,24 @@ class Search:
         failure of the device goes through, and leaves the trial that was running to be drawn again.
         """
         study, known = self.trials.open(self.goes_by, self._told_again), dict[int, Candidate]()
-        watched = -1
+        standing, watched = Standing(), -1
         while True:
             found = study.read()
-            counted = [trial for trial in found if is_counted(trial)]
+            standing.take_in(found)
+            counted = standing.counted
             if len(counted) != watched:
                 watched = len(counted)
                 watch(_in_order(counted, self.space, known))
-            places = [trial for trial in found if has_place(trial)]
-            is_used_up = idle(found) >= MAX_IDLE_DRAWS
-            if len(counted) >= num_trials or (is_used_up and len(counted) == len(places)):
+            is_used_up = standing.idle >= MAX_IDLE_DRAWS
+            if len(counted) >= num_trials or (is_used_up and len(counted) == standing.places):
                 return _in_order(counted, self.space, known)
-            waiting = [trial for trial in places if trial.state == TrialState.WAITING]
-            if waiting and study.take(waiting[0]):
-                self._try(study, waiting[0], num_trials)
-            elif len(places) >= num_trials or is_used_up:
+            waiting = standing.waiting
+            if waiting and study.take(waiting):
+                self._try(study, standing, waiting, num_trials)
+            elif standing.places >= num_trials or is_used_up:
                 study.wait()
             else:
-                self._advance(study, found, num_trials)
+                self._advance(study, standing, found, num_trials)
 
     def uniform_start(self, num_trials: int) -> list[tuple[Any, int]]:
         """Return the (architecture, seed) that the first trials evaluate, up to `num_uniform`.
@@ -130,18 +130,19 @@ class Search:
                 system_attrs=trial.system_attrs,
             )
 
-    def _advance(self, study: Study, found: list[FrozenTrial], num_trials: int) -> None:
+    def _advance(
+        self, study: Study, standing: Standing, found: list[FrozenTrial], num_trials: int
+    ) -> None:
         """Draw a trial, enter it, and tell its end if it tries a candidate of its own."""
-        places = sum(map(has_place, found))
-        drawn = sum(not is_lost(trial) for trial in found)
-        is_uniform = places < self.num_uniform or idle(found) >= MAX_REPEATS
-        seed = derive_seed(self.seed, "sampler", drawn)
+        is_start = standing.places < self.num_uniform
+        is_uniform = is_start or standing.idle >= MAX_REPEATS
+        seed = derive_seed(self.seed, "sampler", standing.drawn)
         sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
         trial, sheet = draft(study.study, found, sampler)
-        trial.set_user_attr("uniform", places < self.num_uniform)
+        trial.set_user_attr("uniform", is_start)
         state, value, reason = TrialState.RUNNING, None, None
         try:
-            state, value = self._propose(trial, found)
+            state, value = self._propose(trial, standing)
         except Exception as error:
             if is_device_failure(error):
                 raise
@@ -157,18 +158,15 @@ class Search:
             )
         )
         if state == TrialState.RUNNING:
-            self._try(study, entered, num_trials, reason)
+            self._try(study, standing, entered, num_trials, reason)
 
-    def _propose(
-        self, trial: optuna.Trial, found: Iterable[FrozenTrial]
-    ) -> tuple[TrialState, float | None]:
+    def _propose(self, trial: optuna.Trial, standing: Standing) -> tuple[TrialState, float | None]:
         """Write down what `trial` suggests; return how it ends, RUNNING where it is to be tried."""
         architecture = self.space.sample(trial)
         name = candidate_name(architecture)
         trial.set_user_attr("candidate", name)
         trial.set_user_attr("seed", candidate_seed(self.seed, name))
-        twins = (t for t in found if has_place(t) and t.user_attrs.get("candidate") == name)
-        if (twin := next(twins, None)) is not None:
+        if (twin := standing.twin(name)) is not None:
             trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
             if "cost" in twin.user_attrs:
                 self._constrain(trial, Cost(**twin.user_attrs["cost"]))
@@ -185,7 +183,12 @@ class Search:
         return TrialState.RUNNING, None
 
     def _try(
-        self, study: Study, trial: FrozenTrial, num_trials: int, reason: str | None = None
+        self,
+        study: Study,
+        standing: Standing,
+        trial: FrozenTrial,
+        num_trials: int,
+        reason: str | None = None,
     ) -> None:
         """Evaluate the entered `trial` and tell its end, unless another has its place.
 
@@ -194,7 +197,8 @@ class Search:
         attrs, value = trial.user_attrs, None
         try:
             is_drawn = reason is not None or "architecture" in attrs
-            if not (is_drawn and _is_first(trial, study.read(), num_trials)):
+            standing.take_in(study.read())
+            if not (is_drawn and standing.is_first(trial, num_trials)):
                 study.leave(trial)
                 return
             if reason is None:
@@ -223,14 +227,6 @@ class Search:
     def _constrain(self, trial: optuna.Trial, cost: Cost) -> None:
         for key, excess in self.limits.excess(cost).items():
             trial.set_constraint(key, excess)
-
-
-def _is_first(trial: FrozenTrial, found: Iterable[FrozenTrial], num_trials: int) -> bool:
-    """Say whether `trial` is among the first so many, and of a candidate that no earlier has."""
-    earlier = [each for each in found if each.number < trial.number and has_place(each)]
-    name = trial.user_attrs.get("candidate")
-    is_taken = name is not None and any(t.user_attrs.get("candidate") == name for t in earlier)
-    return len(earlier) < num_trials and not is_taken
 
 
 def read_candidates(trials: Trials, space: Space) -> list[Candidate]:

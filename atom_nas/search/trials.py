@@ -5,7 +5,7 @@ the trials' numbers, are those that count, and no two of them are of one candida
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import takewhile
+from itertools import islice
 from typing import Any, Protocol
 
 import optuna
@@ -73,7 +73,70 @@ def is_counted(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and has_place(trial)
 
 
-def idle(trials: Sequence[FrozenTrial]) -> int:
-    """Return how many of `trials` in a row, up to the last, have no place."""
-    known = (trial for trial in reversed(trials) if not is_lost(trial))
-    return sum(1 for _ in takewhile(lambda trial: not has_place(trial), known))
+class Standing:
+    """What the trials of a study come to, where each that is finished is looked at once."""
+
+    def __init__(self) -> None:
+        self._num_settled = 0
+        self._counted: list[FrozenTrial] = []
+        self._by_name: dict[str, FrozenTrial] = {}
+        self._lost = self._idle = 0
+        self._rest: Sequence[FrozenTrial] = ()
+
+    def take_in(self, trials: Sequence[FrozenTrial]) -> None:
+        """Go by `trials` from now on, all of the study in order."""
+        for trial in islice(trials, self._num_settled, None):
+            if not trial.state.is_finished():
+                break
+            self._num_settled += 1
+            self._lost += is_lost(trial)
+            if is_counted(trial):
+                self._counted.append(trial)
+                self._by_name.setdefault(trial.user_attrs.get("candidate", ""), trial)
+                self._idle = 0
+            elif not is_lost(trial):
+                self._idle += 1
+        self._rest = trials[self._num_settled :]
+
+    @property
+    def counted(self) -> list[FrozenTrial]:
+        """The finished trials that tried a candidate of their own."""
+        return [*self._counted, *filter(is_counted, self._rest)]
+
+    @property
+    def places(self) -> int:
+        """How many trials have a place."""
+        return len(self._counted) + sum(map(has_place, self._rest))
+
+    @property
+    def drawn(self) -> int:
+        """How many trials are there but for the lost."""
+        return self._num_settled - self._lost + sum(not is_lost(trial) for trial in self._rest)
+
+    @property
+    def idle(self) -> int:
+        """How many trials in a row, up to the last, have no place; those lost are none."""
+        count = 0
+        for trial in reversed(self._rest):
+            if has_place(trial):
+                return count
+            count += not is_lost(trial)
+        return self._idle + count
+
+    @property
+    def waiting(self) -> FrozenTrial | None:
+        """The first trial that waits to be told, or None."""
+        return next((each for each in self._rest if each.state == TrialState.WAITING), None)
+
+    def twin(self, name: str) -> FrozenTrial | None:
+        """Return the first trial that has a place with the candidate called `name`, or None."""
+        names = (each for each in self._rest if each.user_attrs.get("candidate") == name)
+        return self._by_name.get(name) or next(filter(has_place, names), None)
+
+    def is_first(self, trial: FrozenTrial, num_trials: int) -> bool:
+        """Say whether `trial` is among the first so many, and no earlier has its candidate."""
+        earlier = [each for each in self._rest if each.number < trial.number and has_place(each)]
+        name = trial.user_attrs.get("candidate")
+        names = {each.user_attrs.get("candidate") for each in earlier}
+        is_taken = name is not None and (name in names or name in self._by_name)
+        return len(self._counted) + len(earlier) < num_trials and not is_taken
