@@ -55,8 +55,8 @@ class SharedStudy:
         """Return all trials in order; those that are finished are read once."""
         return self._server.patiently(lambda: self.study.get_trials(deepcopy=False))
 
-    def enter(self, trial: FrozenTrial) -> FrozenTrial:
-        """Keep `trial` in one transaction, and return it with its number."""
+    def enter(self, trial: FrozenTrial) -> int:
+        """Keep `trial` in one transaction, and return its id."""
         token = uuid.uuid4().hex
         trial.user_attrs[OWNER] = token
         is_again = False
@@ -74,7 +74,7 @@ class SharedStudy:
         if trial.state == TrialState.RUNNING:
             self._own[trial_id] = token
             self._server.keep_alive(trial_id)
-        return self._server.patiently(lambda: self._storage.get_trial(trial_id))
+        return trial_id
 
     def is_own(self, trial: FrozenTrial) -> bool:
         """Say whether `trial` was entered here."""
@@ -95,20 +95,20 @@ class SharedStudy:
 
     def finish(
         self,
-        trial: FrozenTrial,
+        trial_id: int,
         attrs: Mapping[str, Any],
         state: TrialState,
         value: float | None = None,
     ) -> None:
         """Tell the end of an entered trial; where it was taken for dead, nothing is kept."""
-        self._server.patiently(lambda: self._finish(trial._trial_id, attrs, state, value))
-        self._let_go(trial)
+        self._server.patiently(lambda: self._finish(trial_id, attrs, state, value))
+        self._let_go(trial_id)
 
-    def leave(self, trial: FrozenTrial) -> None:
+    def leave(self, trial_id: int) -> None:
         """Give an entered trial up; where the database is away, it dies by itself."""
-        self._let_go(trial)
+        self._let_go(trial_id)
         with suppress(DBAPIError, StorageInternalError):
-            self._finish(trial._trial_id, {}, TrialState.FAIL, None)
+            self._finish(trial_id, {}, TrialState.FAIL, None)
 
     def wait(self) -> None:
         """Wait a moment for the trials of others, and bury those whose process died."""
@@ -147,9 +147,9 @@ class SharedStudy:
         except UpdateFinishedTrialError:
             pass  # written before, or taken for dead
 
-    def _let_go(self, trial: FrozenTrial) -> None:
-        self._own.pop(trial._trial_id, None)
-        self._server.let_go(trial._trial_id)
+    def _let_go(self, trial_id: int) -> None:
+        self._own.pop(trial_id, None)
+        self._server.let_go(trial_id)
 
 
 def after_death(study: optuna.Study, trial: FrozenTrial) -> None:

@@ -32,7 +32,7 @@ class SharedTable:
         self._study, self._path, self._columns, self._key = study, path, columns, key
         self._is_renewable, self._keep, self._kept = is_renewable, keep, kept
         self._found: dict[Key, dict[str, str]] = {}
-        self._claimed: dict[Key, FrozenTrial] = {}
+        self._claimed: dict[Key, int] = {}
         self._taken_in: set[int] = set()
         self._refresh()
 
@@ -51,7 +51,7 @@ class SharedTable:
         key = tuple(cells[column] for column in self._key)
         if attached:
             self._keep(attached)
-        if claim := self._claimed.pop(key, None):
+        if (claim := self._claimed.pop(key, None)) is not None:
             self._study.finish(claim, {ROW: cells}, TrialState.COMPLETE, 0.0)
         else:
             attrs = {KEY: list(key), ROW: cells}
@@ -75,20 +75,19 @@ class SharedTable:
             return True
         if self._holder(key):
             return False
-        claim = self._study.enter(
-            create_trial(state=TrialState.RUNNING, user_attrs={KEY: list(key)})
-        )
+        claim = create_trial(state=TrialState.RUNNING, user_attrs={KEY: list(key)})
+        claim_id = self._study.enter(claim)
         holder = self._holder(key)
-        if holder is None or holder.user_attrs["owner"] != claim.user_attrs["owner"]:
-            self._study.leave(claim)
+        if holder is None or not self._study.is_own(holder):
+            self._study.leave(claim_id)
             return False
-        self._claimed[key] = claim
+        self._claimed[key] = claim_id
         return True
 
     def release(self, keys: Iterable[Key]) -> None:
         """Let go of those of `keys` that were claimed here and have no row."""
         for key in keys:
-            if claim := self._claimed.pop(key, None):
+            if (claim := self._claimed.pop(key, None)) is not None:
                 self._study.leave(claim)
 
     def wait(self) -> None:

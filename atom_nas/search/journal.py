@@ -70,10 +70,9 @@ class OneStudy:
         """Return all trials in order."""
         return self.study.get_trials(deepcopy=False)
 
-    def enter(self, trial: FrozenTrial) -> FrozenTrial:
-        """Keep `trial`, and return it with its number."""
-        trial_id = self._storage.create_new_trial(self._id, trial)
-        return self._storage.get_trial(trial_id)
+    def enter(self, trial: FrozenTrial) -> int:
+        """Keep `trial`, and return its id."""
+        return self._storage.create_new_trial(self._id, trial)
 
     def take(self, trial: FrozenTrial) -> bool:
         """Return False: no trial waits for anybody."""
@@ -81,19 +80,19 @@ class OneStudy:
 
     def finish(
         self,
-        trial: FrozenTrial,
+        trial_id: int,
         attrs: Mapping[str, Any],
         state: TrialState,
         value: float | None = None,
     ) -> None:
         """Tell the end of an entered trial."""
         for name, each in attrs.items():
-            self._storage.set_trial_user_attr(trial._trial_id, name, each)
+            self._storage.set_trial_user_attr(trial_id, name, each)
         values = None if value is None else [value]
-        self._storage.set_trial_state_values(trial._trial_id, state, values)
+        self._storage.set_trial_state_values(trial_id, state, values)
         self._seal()
 
-    def leave(self, trial: FrozenTrial) -> None:
+    def leave(self, trial_id: int) -> None:
         """Let an entered trial be: it is dropped when the journal is opened again."""
 
     def wait(self) -> None:

@@ -73,7 +73,7 @@ class Search:
                 return _in_order(counted, self.space, known)
             waiting = standing.waiting
             if waiting and study.take(waiting):
-                self._try(study, standing, waiting, num_trials)
+                self._try(study, standing, waiting._trial_id, num_trials)
             elif standing.places >= num_trials or is_used_up:
                 study.wait()
             else:
@@ -186,37 +186,40 @@ class Search:
         self,
         study: Study,
         standing: Standing,
-        trial: FrozenTrial,
+        trial_id: int,
         num_trials: int,
         reason: str | None = None,
     ) -> None:
-        """Evaluate the entered `trial` and tell its end, unless another has its place.
+        """Evaluate the trial that was entered and tell its end, unless another has its place.
 
         It failed already where there is a `reason`.
         """
-        attrs, value = trial.user_attrs, None
+        value = None
         try:
+            found = study.read()
+            standing.take_in(found)
+            trial = next(each for each in reversed(found) if each._trial_id == trial_id)
+            attrs = trial.user_attrs
             is_drawn = reason is not None or "architecture" in attrs
-            standing.take_in(study.read())
             if not (is_drawn and standing.is_first(trial, num_trials)):
-                study.leave(trial)
+                study.leave(trial_id)
                 return
             if reason is None:
                 architecture = self.space.restore(attrs["architecture"])
                 value, accuracy, seconds = self._evaluate(architecture, attrs["seed"])
         except Exception as error:
             if is_device_failure(error):
-                study.leave(trial)
+                study.leave(trial_id)
                 raise
             reason = " ".join(str(error).split())
         except BaseException:
-            study.leave(trial)
+            study.leave(trial_id)
             raise
         if value is None:
-            study.finish(trial, {"reason": reason}, TrialState.FAIL)
+            study.finish(trial_id, {"reason": reason}, TrialState.FAIL)
         else:
             measured = {"accuracy": accuracy, "seconds": seconds}
-            study.finish(trial, measured, TrialState.COMPLETE, value)
+            study.finish(trial_id, measured, TrialState.COMPLETE, value)
 
     def _evaluate(self, architecture: Any, seed: int) -> tuple[float, float, float]:
         value, accuracy, seconds = self.evaluate(architecture, seed)

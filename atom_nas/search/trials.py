@@ -20,22 +20,22 @@ class Study(Protocol):
     def read(self) -> list[FrozenTrial]:
         """Return all trials in order."""
 
-    def enter(self, trial: FrozenTrial) -> FrozenTrial:
-        """Keep `trial`, in one operation, and return it with its number."""
+    def enter(self, trial: FrozenTrial) -> int:
+        """Keep `trial`, in one operation, and return its id."""
 
     def take(self, trial: FrozenTrial) -> bool:
         """Say whether a trial that waits is now to be told here."""
 
     def finish(
         self,
-        trial: FrozenTrial,
+        trial_id: int,
         attrs: Mapping[str, Any],
         state: TrialState,
         value: float | None = None,
     ) -> None:
         """Tell the end of an entered trial; where it was taken for dead, nothing is kept."""
 
-    def leave(self, trial: FrozenTrial) -> None:
+    def leave(self, trial_id: int) -> None:
         """Give an entered trial up: it has no place from now on."""
 
     def wait(self) -> None:
