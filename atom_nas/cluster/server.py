@@ -52,10 +52,7 @@ class Server:
         UserError where that cannot be done: nothing is waited for at the start.
         """
         self.address, self._after_death = address, after_death
-        self._engine_kwargs = {
-            "pool_pre_ping": True,  # a connection that was cut is made again
-            "connect_args": {"connect_timeout": OPENING_SECONDS},
-        }
+        self._engine_kwargs = {"connect_args": {"connect_timeout": OPENING_SECONDS}}
         try:
             self.rdb = self._open()
         except (ImportError, NoSuchModuleError):
