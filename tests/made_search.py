@@ -53,10 +53,10 @@ def make_search(folder, space, evaluate=score, **changes):
     folder.mkdir(exist_ok=True)
     options = {
         **{"limits": UNLIMITED, "sampler": "tpe", "num_uniform": 6, "seed": 0, "goes_by": "score"},
+        "trials": Journal(folder / "study.journal"),
         **changes,
     }
     return Search(
-        trials=Journal(folder / "study.journal"),
         space=space,
         evaluate=evaluate,
         **options,

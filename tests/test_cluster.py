@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import optuna
 import pytest
 from made_cluster import PASSWORD
+from made_search import Recorder, ignore, make_search, make_space
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
 from tiny_run import error_of
@@ -200,6 +201,26 @@ def test_a_trial_of_a_search_whose_process_died_waits_for_another_and_fails_in_t
     assert [trial.state for trial in trials] == [TrialState.FAIL] * (MAX_RETRIES + 2)
     assert all(trial.user_attrs["candidate"] == "c" for trial in trials)
     assert ["reason" in trial.user_attrs for trial in trials] == [False] * 3 + [True]
+
+
+def test_searches_at_once_try_exactly_so_many_and_begin_as_one_alone(url, tmp_path):
+    space = make_space(tmp_path)
+
+    def search(number):
+        with opened(url) as server:
+            evaluate, trials = Recorder(), SharedRun(server, "searches")
+            found = make_search(tmp_path / number, space, evaluate, trials=trials).run(16, ignore)
+            return found, evaluate.calls
+
+    with ThreadPoolExecutor(4) as pool:
+        (one, calls), *others = pool.map(search, "abcd")
+    assert all(found == one for found, _ in others)
+    assert len({candidate.name for candidate in one}) == len(one) == 16
+    calls += [call for _, more in others for call in more]
+    assert len(set(calls)) == len(calls) == 16
+    alone = make_search(tmp_path / "alone", space).run(16, ignore)
+    starts = [{each.name for each in found if each.is_uniform} for found in (one, alone)]
+    assert starts[0] == starts[1] and len(starts[0]) == 6
 
 
 @pytest.mark.parametrize("is_written", [True, False])

@@ -1,6 +1,6 @@
 """Real processes that share a run in a database: killed, cut off, and the database stopped."""
 
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL
 
 import pytest
 from made_cluster import PASSWORD, Node, wait_until
@@ -133,11 +133,14 @@ def test_one_process_and_a_seed_are_the_run_in_a_folder(database, tmp_path):
         assert found[0] == found[1] and len(found[0]) == 12
 
 
-def test_what_a_killed_process_had_under_way_another_tries(shared):
+@pytest.mark.parametrize("signal", [SIGKILL, SIGINT])
+def test_what_a_killed_process_had_under_way_another_tries(shared, signal):
     dying = shared.start("a")
     wait_until(lambda: 2 <= shared.count() < N - 2, dying)
-    dying.process.send_signal(SIGKILL)
-    dying.finish(status=-SIGKILL)
+    dying.process.send_signal(signal)
+    dying.finish(status=-signal if signal == SIGKILL else 130)
+    if signal == SIGINT:
+        assert all(trial.state.is_finished() for trial in shared.trials())
     shared.start("b").finish()
     shared.check()
     lost = [trial for trial in shared.trials() if is_lost(trial)]
@@ -147,7 +150,8 @@ def test_what_a_killed_process_had_under_way_another_tries(shared):
 
 
 def test_connections_that_are_cut_cost_nothing(shared, database):
-    nodes = [shared.start(name) for name in "ab"]
+    """And two that are started alike on one machine have folders of their own."""
+    nodes = [shared.start("a") for _ in range(2)]
 
     def cut():
         with database.connect() as connection:
@@ -162,6 +166,8 @@ def test_connections_that_are_cut_cost_nothing(shared, database):
     for node in nodes:
         node.finish()
     shared.check()
+    one, two = (shared.folder / "a" / name / "candidates.csv" for name in ("run", "run-2"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_a_database_that_comes_back_is_waited_for(shared, database):
