@@ -91,7 +91,7 @@ def essence(path):
     ]
 
 
-def test_two_that_begin_together_from_nothing_write_the_same_report(database, tmp_path):
+def test_two_that_begin_together_from_nothing_write_the_same_report(database, tmp_path, capsys):
     shared = Shared(tmp_path, database.new_url(), SPACE)
     nodes = [shared.start(name, command="run") for name in "ab"]
     outputs = [node.finish() for node in nodes]
@@ -112,6 +112,11 @@ def test_two_that_begin_together_from_nothing_write_the_same_report(database, tm
     assert later.finish().count("exported:") == 1
     assert (tmp_path / "c" / "run" / "report.md").read_bytes() == (one / "report.md").read_bytes()
     shared.check()
+
+    main(["report", "--out", str(one), "--storage", shared.url])
+    with pytest.raises(SystemExit):
+        main(["report", "--out", str(one)])
+    assert "was made with storage run (now null)" in capsys.readouterr().err
 
     other = shared.start("d", "--seed", "1")
     line = other.finish(status=2).splitlines()[-1]

@@ -37,7 +37,7 @@ OWNER = "owner"
 MAX_RETRIES = 2
 """A trial whose process died is tried again so often."""
 
-POLL = 0.25
+POLL = 0.5
 """Seconds between two looks at what others do."""
 
 
@@ -48,7 +48,7 @@ class SharedStudy:
         self.study, self._server = server.study(name), server
         self._storage, self._id = server.storage, self.study._study_id
         self._seen: set[int] = set()
-        self._own: dict[int, str] = {}
+        self._own: set[int] = set()
         self._looked = 0.0
 
     def read(self) -> list[FrozenTrial]:
@@ -72,13 +72,13 @@ class SharedStudy:
 
         trial_id = self._server.patiently(ask)
         if trial.state == TrialState.RUNNING:
-            self._own[trial_id] = token
+            self._own.add(trial_id)
             self._server.keep_alive(trial_id)
         return trial_id
 
     def is_own(self, trial: FrozenTrial) -> bool:
         """Say whether `trial` was entered here."""
-        return self._own.get(trial._trial_id) == trial.user_attrs.get(OWNER)
+        return trial._trial_id in self._own
 
     def take(self, trial: FrozenTrial) -> bool:
         """Say whether a trial that waits is now to be told here."""
@@ -148,7 +148,7 @@ class SharedStudy:
             pass  # written before, or taken for dead
 
     def _let_go(self, trial_id: int) -> None:
-        self._own.pop(trial_id, None)
+        self._own.discard(trial_id)
         self._server.let_go(trial_id)
 
 

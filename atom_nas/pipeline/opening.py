@@ -85,7 +85,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         settings["device_type"] = device.type
     name = options.folder.resolve().name
     if options.storage is not None:
-        settings["shared_as"] = name
+        settings["storage"] = name
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with (
         open_shared(options.storage, name, settings) as shared,

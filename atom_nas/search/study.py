@@ -21,7 +21,7 @@ from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.draft import draft
 from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS, uniform
-from atom_nas.search.trials import Standing, Study, Trials, is_counted
+from atom_nas.search.trials import DRAW, Standing, Study, Trials, is_counted
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.cost import Cost
 from atom_nas.training.devices import is_device_failure
@@ -139,6 +139,7 @@ class Search:
         seed = derive_seed(self.seed, "sampler", standing.drawn)
         sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
         trial, sheet = draft(study.study, found, sampler)
+        trial.set_user_attr(DRAW, standing.drawn)
         trial.set_user_attr("uniform", is_start)
         state, value, reason = TrialState.RUNNING, None, None
         try:
@@ -194,16 +195,15 @@ class Search:
 
         It failed already where there is a `reason`.
         """
-        value = None
+        found = study.read()
+        standing.take_in(found)
+        trial = next(each for each in reversed(found) if each._trial_id == trial_id)
+        attrs, value = trial.user_attrs, None
+        is_drawn = reason is not None or "architecture" in attrs
+        if not (is_drawn and standing.is_first(trial, num_trials)):
+            study.leave(trial_id)
+            return
         try:
-            found = study.read()
-            standing.take_in(found)
-            trial = next(each for each in reversed(found) if each._trial_id == trial_id)
-            attrs = trial.user_attrs
-            is_drawn = reason is not None or "architecture" in attrs
-            if not (is_drawn and standing.is_first(trial, num_trials)):
-                study.leave(trial_id)
-                return
             if reason is None:
                 architecture = self.space.restore(attrs["architecture"])
                 value, accuracy, seconds = self._evaluate(architecture, attrs["seed"])

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+DRAW = "draw"
+"""The attribute of a trial that is the number of its draw, from 0: alone, that of the trial."""
+
 
 class Study(Protocol):
     """A study that is open, alone or with others."""
@@ -73,6 +76,11 @@ def is_counted(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and has_place(trial)
 
 
+def _next_draw(trial: FrozenTrial) -> int:
+    """Return the number of the draw that follows that of `trial`; 0 where it is lost."""
+    return 0 if is_lost(trial) else int(trial.user_attrs.get(DRAW, trial.number)) + 1
+
+
 class Standing:
     """What the trials of a study come to, where each that is finished is looked at once."""
 
@@ -80,7 +88,7 @@ class Standing:
         self._num_settled = 0
         self._counted: list[FrozenTrial] = []
         self._by_name: dict[str, FrozenTrial] = {}
-        self._lost = self._idle = 0
+        self._drawn = self._idle = 0
         self._rest: Sequence[FrozenTrial] = ()
 
     def take_in(self, trials: Sequence[FrozenTrial]) -> None:
@@ -89,7 +97,7 @@ class Standing:
             if not trial.state.is_finished():
                 break
             self._num_settled += 1
-            self._lost += is_lost(trial)
+            self._drawn = max(self._drawn, _next_draw(trial))
             if is_counted(trial):
                 self._counted.append(trial)
                 self._by_name.setdefault(trial.user_attrs.get("candidate", ""), trial)
@@ -110,8 +118,8 @@ class Standing:
 
     @property
     def drawn(self) -> int:
-        """How many trials are there but for the lost."""
-        return self._num_settled - self._lost + sum(not is_lost(trial) for trial in self._rest)
+        """How many draws were made; two processes may have made the same one at once."""
+        return max([self._drawn, *map(_next_draw, self._rest)])
 
     @property
     def idle(self) -> int:
