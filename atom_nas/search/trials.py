@@ -113,8 +113,8 @@ class Standing:
 
     @property
     def places(self) -> int:
-        """How many trials have a place."""
-        return len(self._counted) + sum(map(has_place, self._rest))
+        """How many places are taken: one for each candidate, whoever else entered it at once."""
+        return len(self._counted) + len(self._holders())
 
     @property
     def drawn(self) -> int:
@@ -143,8 +143,17 @@ class Standing:
 
     def is_first(self, trial: FrozenTrial, num_trials: int) -> bool:
         """Say whether `trial` is among the first so many, and no earlier has its candidate."""
-        earlier = [each for each in self._rest if each.number < trial.number and has_place(each)]
-        name = trial.user_attrs.get("candidate")
-        names = {each.user_attrs.get("candidate") for each in earlier}
-        is_taken = name is not None and (name in names or name in self._by_name)
-        return len(self._counted) + len(earlier) < num_trials and not is_taken
+        holders = self._holders()
+        earlier = sum(each.number < trial.number for each in holders)
+        is_holder = any(each.number == trial.number for each in holders)
+        return is_holder and len(self._counted) + earlier < num_trials
+
+    def _holders(self) -> list[FrozenTrial]:
+        """Return those of the unsettled that have a place and are the first of their candidate."""
+        found, names = [], set[str]()
+        for trial in filter(has_place, self._rest):
+            name = trial.user_attrs.get("candidate")
+            if name is None or (name not in names and name not in self._by_name):
+                found.append(trial)
+                names.update([name] if name else [])
+        return found
