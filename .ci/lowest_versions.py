@@ -9,4 +9,4 @@ extras = project["optional-dependencies"].values()
 for requirement in (*project["dependencies"], *(each for extra in extras for each in extra)):
     name, has_bound, lowest = requirement.partition(">=")
     if has_bound:
-        print(f"{name}=={lowest}")
+        print(f"{name.partition('[')[0]}=={lowest}")

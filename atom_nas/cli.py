@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from atom_nas import plugins
 from atom_nas.distillation import launch
-from atom_nas.errors import UserError, explain, unknown
+from atom_nas.errors import OutOfReach, UserError, explain, hide_passwords, unknown
 from atom_nas.options import DistillOptions, Options, ReportOptions
 from atom_nas.parsing import parse_options
 from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
@@ -166,8 +166,8 @@ def main(args: Sequence[str] | None = None) -> None:
         if args[0] != "distill":
             launch.require_alone(args[0])
         COMMANDS[args[0]](args[1:])
-    except UserError as error:
-        _end(f"error: {error}", 2)
+    except (UserError, OutOfReach) as error:
+        _end(f"error: {hide_passwords(str(error))}", 2)
     except KeyboardInterrupt:
         _end("interrupted; the same command goes on from here.", 130)
     except Exception as error:

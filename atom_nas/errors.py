@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import shorten
@@ -9,6 +10,10 @@ from textwrap import shorten
 
 class UserError(Exception):
     """What was got, what is allowed, and what to do next, in one line."""
+
+
+class OutOfReach(BaseException):
+    """What the work is kept in cannot be reached; like an interrupt no failure of a candidate."""
 
 
 class DamagedError(UserError):
@@ -31,6 +36,11 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
 def explain(error: BaseException) -> str:
     """Return the kind and message of `error` in one line, at most 2,000 characters."""
     return shorten(f"{type(error).__name__}: {error}", 2000)
+
+
+def hide_passwords(text: str) -> str:
+    """Return `text` with *** for the password of every URL in it."""
+    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
 
 
 def require_regular(path: Path) -> None:

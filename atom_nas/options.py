@@ -114,6 +114,10 @@ class Options(DistillOptions):
     workers: str = "auto"
     """Candidates trained at once, on a CPU in processes of one thread each: a number, or auto for
     one a core where there is enough to do, 4 on a GPU; 1 trains in the command's own process."""
+    storage: str | None = field(default=None, repr=False)
+    """URL of a PostgreSQL database that many machines share, as in
+    postgresql+psycopg://user@host/database: all that run the same command work on one run there,
+    called as the folder of --out is. It is not kept: later calls give it again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,7 +152,7 @@ class Options(DistillOptions):
     @property
     def kept(self) -> Self:
         """What a later call takes up from the folder: all but what is of one call alone."""
-        return replace(self, hours=None)
+        return replace(self, hours=None, storage=None)
 
     @property
     def folder(self) -> Path:

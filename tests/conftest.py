@@ -26,3 +26,15 @@ def few_resamples(monkeypatch):
 def only_source(monkeypatch):
     """Export Python source and weights, without graphs, which take seconds."""
     monkeypatch.setattr(export, "FORMATS", {})
+
+
+@pytest.fixture(scope="session")
+def database():
+    """A PostgreSQL server of these tests, on loopback."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    from made_cluster import programs, running_database
+
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with running_database() as found:
+        yield found

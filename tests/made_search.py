@@ -2,6 +2,7 @@
 
 from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Limits
+from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS
 from atom_nas.search.study import Search
 
@@ -52,10 +53,10 @@ def make_search(folder, space, evaluate=score, **changes):
     folder.mkdir(exist_ok=True)
     options = {
         **{"limits": UNLIMITED, "sampler": "tpe", "num_uniform": 6, "seed": 0, "goes_by": "score"},
+        "trials": Journal(folder / "study.journal"),
         **changes,
     }
     return Search(
-        journal=folder / "study.journal",
         space=space,
         evaluate=evaluate,
         **options,

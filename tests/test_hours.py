@@ -6,8 +6,7 @@ from tiny_run import error_of, rows_of, run_args, save_data, save_space
 
 from atom_nas.cli import main
 from atom_nas.pipeline.deadline import Deadline
-from atom_nas.search.study import OutOfTime
-from atom_nas.search.trials import read_candidates
+from atom_nas.search.study import OutOfTime, read_candidates
 from atom_nas.storage.files import read_json
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -131,7 +130,7 @@ def test_out_of_time_leaves_the_trial_to_be_drawn_again(tmp_path):
     search = make_search(tmp_path, space, evaluate)
     with pytest.raises(OutOfTime):
         search.run(8, lambda candidates: None)
-    found = read_candidates(search.journal, space)
+    found = read_candidates(search.trials, space)
     assert [each.reason for each in found] == [""] * 4
     whole = make_search(tmp_path / "whole", space, lambda *_: (0.5, 0.5, 1.0))
     again = make_search(tmp_path, space, lambda *_: (0.5, 0.5, 1.0))

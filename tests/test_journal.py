@@ -83,7 +83,7 @@ def test_an_interrupt_at_any_line_of_the_journal_changes_nothing(
     whole = make_search(tmp_path / "whole", space, **changes).run(4, ignore)
     num_lines = len((tmp_path / "whole" / "study.journal").read_bytes().splitlines())
     plain = JournalFileBackend.append_logs
-    assert num_lines > 30
+    assert num_lines > 15
     for line in range(1, num_lines + 1):
         error = (KeyboardInterrupt, Killed)[line % 2]
         left = line

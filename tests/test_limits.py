@@ -16,7 +16,6 @@ from atom_nas.report import write_report
 from atom_nas.scoring.latencies import Latencies
 from atom_nas.scoring.space import candidate_name
 from atom_nas.search.candidate import Limits
-from atom_nas.search.journal import open_study
 from atom_nas.search.names import SAMPLER_NAMES
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import read_csv
@@ -77,7 +76,7 @@ def test_the_limit_holds_in_a_search_and_is_told_to_its_sampler(
     assert len(found) == len(evaluate.calls) == 10
     assert all(each.architecture.depth <= 2 for each in found)
     assert all(each.cost.latency_ms == each.architecture.depth for each in found)
-    trials = open_study(search.journal).get_trials()
+    trials = search.trials.find()
     slow = [t for t in trials if (t.user_attrs.get("cost", {}).get("latency_ms") or 0) > 2]
     assert slow and all(t.user_attrs["uncounted"] for t in slow)
     assert {t.constraints["latency_ms"] for t in slow} <= {1.0, 2.0}
@@ -97,7 +96,7 @@ def test_what_a_counted_limit_refuses_is_not_measured_and_nothing_is_twice(
     assert len(clockwork.measured) == len(rows) == len({row["candidate"] for row in rows})
     drawn = [
         trial.user_attrs
-        for trial in open_study(search.journal).get_trials()
+        for trial in search.trials.find()
         if "cost" in trial.user_attrs and "repeats" not in trial.user_attrs.get("uncounted", "")
     ]
     dear = {each["candidate"] for each in drawn if each["cost"]["num_params"] > 250}

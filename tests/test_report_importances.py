@@ -8,6 +8,7 @@ from atom_nas.report import write_report
 from atom_nas.report.importance import param_importances
 from atom_nas.report.results import read_results
 from atom_nas.search.importances import write_importances
+from atom_nas.search.journal import Journal
 from atom_nas.storage.files import read_json
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -17,7 +18,7 @@ def importances(folder, trials, evaluate=score, **changes):
     """What is written of a search of so many candidates."""
     search = make_search(folder / "search", make_space(folder, depth=8), evaluate, **changes)
     search.run(trials, ignore)
-    write_importances(folder / "importances.json", search.journal)
+    write_importances(folder / "importances.json", search.trials)
     return read_json(folder / "importances.json")
 
 
@@ -36,7 +37,7 @@ def test_the_parameter_that_decides_the_score_comes_first(tmp_path):
 
 def test_the_same_study_gives_the_same_shares(tmp_path):
     found = importances(tmp_path, 12)
-    write_importances(tmp_path / "again.json", tmp_path / "search" / "study.journal")
+    write_importances(tmp_path / "again.json", Journal(tmp_path / "search" / "study.journal"))
     assert read_json(tmp_path / "again.json") == found
 
 

@@ -7,9 +7,9 @@ from made_search import FAST, SOURCE, Recorder, ignore, make_search, make_space,
 
 from atom_nas.scoring.space import load_space
 from atom_nas.search.candidate import Limits
-from atom_nas.search.journal import open_study
+from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS
-from atom_nas.search.trials import read_candidates
+from atom_nas.search.study import read_candidates
 from atom_nas.training.cost import Cost
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -76,7 +76,7 @@ def test_uniform_draws_of_nsga2_inherit_nothing_though_it_has_bred(tmp_path):
     space = make_space(tmp_path, widths=tuple(range(2, 15)), depth=20)
     chance = make_search(tmp_path / "a", space, sampler="random", limits=Limits(macs=900))
     chance.run(40, ignore)
-    drawn = [trial.params for trial in open_study(chance.journal).get_trials()]
+    drawn = [trial.params for trial in chance.trials.find()]
     for num_uniform, trials in [(10, 16), (24, 30)]:
         search = make_search(
             tmp_path / "b",
@@ -216,6 +216,6 @@ def test_a_longer_search_goes_on_from_a_shorter(tmp_path, space, sampler):
 
 def test_found_candidates_are_read_without_an_evaluation(tmp_path, space):
     journal = tmp_path / "study.journal"
-    assert read_candidates(journal, space) == [] and not journal.exists()
+    assert read_candidates(Journal(journal), space) == [] and not journal.exists()
     found = make_search(tmp_path, space).run(5, ignore)
-    assert read_candidates(journal, space) == found
+    assert read_candidates(Journal(journal), space) == found

@@ -42,7 +42,7 @@ def test_a_kill_before_the_journal_is_sealed_again_is_no_damage(tmp_path, space,
 
     told = make_search(tmp_path, space, lambda *_: (1.0, *score(*_)[1:]), goes_by="one")
     with monkeypatch.context() as patch:
-        patch.setattr("atom_nas.search.study.seal", killed)
+        patch.setattr("atom_nas.search.journal.seal", killed)
         with pytest.raises(KeyboardInterrupt):
             told.run(3, ignore)
     assert [candidate.objective for candidate in told.run(3, ignore)] == [1.0] * 3

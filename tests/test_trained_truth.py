@@ -140,7 +140,7 @@ def test_a_truth_that_fails_is_nan_with_its_reason(
 def test_weights_are_kept_before_the_row(tmp_path, space, dataset, monkeypatch):
     """A kill between the two costs a training, never a row without weights."""
 
-    def killed(self, row):
+    def killed(self, row, attached):
         assert list((tmp_path / "weights").glob("linear-50-*.safetensors"))
         raise KeyboardInterrupt
 

@@ -1,7 +1,7 @@
 """Free scores: what a candidate's size and its untrained net tell, each taken once."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage.files import derive_seed
 from atom_nas.storage.row_log import RowLog
+from atom_nas.storage.table import Key, OpenTable, Row, fill
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
@@ -40,11 +41,17 @@ class FreeScores:
     """The table of free scores at a path, which takes those that it does not hold."""
 
     def __init__(
-        self, path: Path, *, space: Space, dataset: Dataset, seed: int, device: torch.device
+        self,
+        path: Path,
+        *,
+        space: Space,
+        dataset: Dataset,
+        seed: int,
+        device: torch.device,
+        open_table: OpenTable = RowLog,
     ) -> None:
         """Open the table, and draw the batch of training images that nets are scored on."""
-        self._table = RowLog(path, COLUMNS, key=COLUMNS[:2])
-        self._rows = {(row["candidate"], row["score"]): row for row in self._table.rows}
+        self._table = open_table(path, COLUMNS, key=COLUMNS[:2])
         self._space, self._seed, self._device = space, seed, device
         generator = torch.Generator().manual_seed(derive_seed(seed, "free"))
         chosen = torch.randperm(len(dataset.train), generator=generator)[:BATCH_SIZE]
@@ -61,13 +68,16 @@ class FreeScores:
 
     def _scores(self, architecture: Any) -> dict[str, tuple[float, float]]:
         """Return name -> (score, seconds) of one candidate."""
-        candidate = candidate_name(architecture)
-        for score in PASSES:
-            if (candidate, score) not in self._rows:
+        keys = {(candidate_name(architecture), score): score for score in PASSES}
+
+        def take(wanted: list[Key], may: Callable[[Key], bool]) -> Iterator[tuple[Row, bytes]]:
+            for candidate, score in filter(may, wanted):
                 measured = self._measure(architecture, score)
-                self._table.append({"candidate": candidate, "score": score, **measured})
-                self._rows[candidate, score] = self._table.rows[-1]
-        rows = {score: self._rows[candidate, score] for score in PASSES}
+                yield {"candidate": candidate, "score": score, **measured}, b""
+
+        for _ in fill(self._table, keys, take):
+            pass
+        rows = {score: row for key, score in keys.items() if (row := self._table.find(key))}
         return {k: (float(row["value"]), float(row["seconds"])) for k, row in rows.items()}
 
     def _measure(self, architecture: Any, score: str) -> dict[str, object]:

@@ -8,7 +8,8 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.scorer import Sample, Scorer
-from atom_nas.storage.files import digest, read_json, write_json
+from atom_nas.storage.files import digest
+from atom_nas.storage.once import Once, once
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
 
 
@@ -29,6 +30,7 @@ class Rivals:
     fixed_in: Path
     """The file in which the images of an equal cost stand from when they are first needed, by what
     the proxy was scored with then."""
+    once: Once = once
 
     def estimate(self, proxy: Estimator, sample: Sample) -> list[Estimator]:
         """Return how each rival scores the sample."""
@@ -63,14 +65,14 @@ class Rivals:
         """
         digests = [each.images.digest for each in self.scorer.proxies(self.proxy)]
         key = digest([digests, self.scorer.training])[:16]
-        fixed = read_json(self.fixed_in) if self.fixed_in.exists() else {}
-        if key not in fixed:
+
+        def images() -> float:
             macs = self.scorer.table.mean_macs(architecture for architecture, _ in sample)
             passes = proxy.cost / macs if macs else 0.0
             measured = FORWARD * len(self.dataset.validation)
-            fixed[key] = (passes - measured) / FORWARD_BACKWARD
-            write_json(self.fixed_in, fixed)
-        return float(fixed[key])
+            return (passes - measured) / FORWARD_BACKWARD
+
+        return float(self.once(self.fixed_in, key, images))
 
 
 def full_data(name: str, dataset: Dataset) -> Proxy:

@@ -6,7 +6,6 @@ audit, the search or the export reads the test split.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,15 +19,17 @@ from atom_nas.errors import DamagedError
 from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.scoring.trainer import Job, Trained, Trainer
-from atom_nas.storage.files import derive_seed
+from atom_nas.storage.files import derive_seed, file_digest
 from atom_nas.storage.progress import follow, tell
 from atom_nas.storage.row_log import RowLog
+from atom_nas.storage.table import Key, OpenTable, Row, fill
 from atom_nas.storage.tensors import load_tensors, save_packed
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
 from atom_nas.training.schedule import Training
 
+KEY = ("candidate", "steps", "seed", "train_digest")
 COLUMNS = (
-    *("candidate", "steps", "seed", "train_digest"),
+    *KEY,
     *("validation_accuracy", "validation_loss", "test_accuracy"),
     *("seconds", "weights_digest", "failure"),
 )
@@ -79,14 +80,11 @@ class TrainedTruth:
         dataset: Dataset,
         training: Training,
         trainer: Trainer,
+        open_table: OpenTable = RowLog,
     ) -> None:
         """Open `truth.csv` and `weights/` in the folder `run`."""
-        self._table = RowLog(run / "truth.csv", COLUMNS)
-        self._rows: dict[tuple[str, int], dict[str, dict[str, str]]] = defaultdict(dict)
+        self._table = open_table(run / "truth.csv", COLUMNS, key=KEY, is_renewable=True)
         self._digest = dataset.train.digest[:16]
-        for row in self._table.rows:
-            if row["train_digest"] == self._digest:
-                self._rows[row["candidate"], int(row["steps"])][row["seed"]] = row
         self._weights = run / "weights"
         self._space, self.dataset, self._trainer = space, dataset, trainer
         self.training = training
@@ -109,19 +107,22 @@ class TrainedTruth:
 
     def fill(self, sample: Sample, trainings: int = 1) -> Iterator[None]:
         """Make what trainings of the sample lack, and yield once for each, as it is there."""
-        missing: dict[tuple[str, int], tuple[Any, bool]] = {}
+        missing: dict[Key, Job] = {}
         for architecture, seed in sample:
-            name = candidate_name(architecture)
             for number in range(trainings):
                 own = _seed(seed, number)
-                if str(own) in self._of(name) or (name, own) in missing:
+                key = self._key(architecture, own)
+                if key in missing or self._table.find(key):
                     yield
                 else:
-                    missing[name, own] = architecture, number == 0
-        keys = [*missing]
-        jobs = [self._job(each, seed, first) for (_, seed), (each, first) in missing.items()]
-        for position, trained in self._trainer.run(jobs):
-            self._hold(*keys[position], trained)
+                    missing[key] = self._job(architecture, own, number == 0)
+
+        def train(keys: list[Key], may: Callable[[Key], bool]) -> Iterator[tuple[Row, bytes]]:
+            jobs = [missing[key] for key in keys]
+            for position, trained in self._trainer.run(jobs, lambda each: may(keys[each])):
+                yield self._row_of(keys[position], trained), trained.weights
+
+        for _ in fill(self._table, missing, train):
             yield
 
     def _measured(self, architecture: Any, seed: int, trainings: int) -> Measured:
@@ -148,6 +149,7 @@ class TrainedTruth:
         """
         row = self._row(architecture, seed)
         net = self._space.build(architecture, seed=seed)
+        self._fetch_weights(row)
         try:
             net.load_state_dict(load_tensors(self._path(row["candidate"]), row["weights_digest"]))
         except (DamagedError, RuntimeError) as error:
@@ -157,14 +159,25 @@ class TrainedTruth:
             net.load_state_dict(load_tensors(self._path(row["candidate"]), again["weights_digest"]))
         return net.eval()
 
-    def _of(self, name: str) -> dict[str, dict[str, str]]:
-        """Return the trainings of the candidate called `name`, at the length of now, by seed."""
-        return self._rows[name, self.training.steps]
+    def _fetch_weights(self, row: dict[str, str]) -> None:
+        """Take the weights of `row` from the table, where another machine trained them."""
+        path = self._path(row["candidate"])
+        if path.is_file() and file_digest(path) == row["weights_digest"]:
+            return
+        if weights := self._table.attached(row["weights_digest"]):
+            self._weights.mkdir(exist_ok=True)
+            save_packed(path, weights)
+
+    def _key(self, architecture: Any, seed: int) -> Key:
+        """Return the key of a training at the length of now."""
+        return candidate_name(architecture), str(self.training.steps), str(seed), self._digest
 
     def _row(self, architecture: Any, seed: int, number: int = 0) -> dict[str, str]:
         for _ in self.fill([(architecture, seed)], number + 1):
             pass
-        return self._of(candidate_name(architecture))[str(_seed(seed, number))]
+        row = self._table.find(self._key(architecture, _seed(seed, number)))
+        assert row is not None
+        return row
 
     def _job(self, architecture: Any, seed: int, is_first: bool) -> Job:
         """Return the training, of which the weights are kept if it is the candidate's first."""
@@ -183,31 +196,25 @@ class TrainedTruth:
         """Make the first training again, and return its row."""
         job = self._job(architecture, seed, True)
         ((_, trained),) = self._trainer.run([job])
-        return self._hold(candidate_name(architecture), seed, trained)
+        row = self._row_of(self._key(architecture, seed), trained)
+        self._table.append(row, trained.weights)
+        return self._row(architecture, seed)
 
-    def _hold(self, name: str, seed: int, trained: Trained) -> dict[str, str]:
-        """Keep what a training came to: its weights first, then its row."""
+    def _row_of(self, key: Key, trained: Trained) -> dict[str, object]:
+        """Return what a training came to as a row; its weights are kept before."""
         digest, outcomes = "", trained.outcomes or (_FAILED, _FAILED)
         if trained.weights:
             self._weights.mkdir(exist_ok=True)
-            digest = save_packed(self._path(name), trained.weights)
-        self._table.append(
-            {
-                "candidate": name,
-                "steps": self.training.steps,
-                "seed": seed,
-                "train_digest": self._digest,
-                "validation_accuracy": outcomes[0].accuracy,
-                "validation_loss": outcomes[0].loss,
-                "test_accuracy": outcomes[1].accuracy,
-                "seconds": trained.seconds,
-                "weights_digest": digest,
-                "failure": trained.failure,
-            }
-        )
-        row = self._table.rows[-1]
-        self._of(name)[str(seed)] = row
-        return row
+            digest = save_packed(self._path(key[0]), trained.weights)
+        return {
+            **dict(zip(KEY, key, strict=True)),
+            "validation_accuracy": outcomes[0].accuracy,
+            "validation_loss": outcomes[0].loss,
+            "test_accuracy": outcomes[1].accuracy,
+            "seconds": trained.seconds,
+            "weights_digest": digest,
+            "failure": trained.failure,
+        }
 
     def _path(self, name: str) -> Path:
         return self._weights / f"{name}-{self.training.steps}-{self._digest[:8]}.safetensors"

@@ -11,6 +11,7 @@ from atom_nas.options import Options
 from atom_nas.scoring.latencies import Latencies
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Limits
+from atom_nas.storage.table import OpenTable
 from atom_nas.training.cost import Cost
 
 FLAGS = "--max-params, --max-macs and --max-latency-ms"
@@ -38,7 +39,12 @@ class Budget:
 
 
 def open_budget(
-    options: Options, folder: Path, dataset: Dataset, space: Space, device: torch.device
+    options: Options,
+    folder: Path,
+    dataset: Dataset,
+    space: Space,
+    device: torch.device,
+    open_table: OpenTable,
 ) -> Budget:
     """Return the limits that `options` and the data set give; latencies lie in the run `folder`."""
     limits = Limits(
@@ -48,6 +54,11 @@ def open_budget(
     )
     latencies = None
     if options.max_latency_ms is not None:
-        path, batch_size = folder / "latency.csv", options.latency_batch
-        latencies = Latencies(path, space=space, device=device, batch_size=batch_size)
+        latencies = Latencies(
+            folder / "latency.csv",
+            space=space,
+            device=device,
+            batch_size=options.latency_batch,
+            open_table=open_table,
+        )
     return Budget(space=space, limits=limits, latencies=latencies)

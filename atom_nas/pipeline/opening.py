@@ -21,6 +21,7 @@ from atom_nas.parsing import parse_settings
 from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
+from atom_nas.pipeline.place import InFolder, open_shared
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import Space, load_space
@@ -82,8 +83,16 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         settings["latency_batch"] = options.latency_batch
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
+    name = options.folder.resolve().name
+    if options.storage is not None:
+        settings["storage"] = name
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
-    with open_run(options.folder, settings) as folder, closing(trainer):
+    with (
+        open_shared(options.storage, name, settings) as shared,
+        open_run(options.folder, settings, is_shared=shared is not None) as folder,
+        closing(trainer),
+    ):
+        place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", options.kept)
         if dataset.max_macs and not options.max_macs:
@@ -99,13 +108,18 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         yield Pipeline(
             options=options,
             folder=folder,
+            place=place,
             device=device,
             dataset=dataset,
             space=space,
-            budget=open_budget(options, folder, dataset, space, device),
+            budget=open_budget(options, folder, dataset, space, device, place.table),
             deadline=deadline,
             scores=ProxyScores(
-                folder / "scores.csv", space=shrunk, dataset=dataset, trainer=trainer
+                folder / "scores.csv",
+                space=shrunk,
+                dataset=dataset,
+                trainer=trainer,
+                open_table=place.table,
             ),
             lengths=Lengths(
                 folder / "lengths.json",
@@ -113,10 +127,19 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 full=full,
                 is_proxy_open=is_proxy_open,
                 is_full_open=is_full_open,
+                once=place.once,
             ),
-            trained=TrainedTruth(folder, space=space, dataset=data, training=full, trainer=trainer),
+            trained=TrainedTruth(
+                folder,
+                space=space,
+                dataset=data,
+                training=full,
+                trainer=trainer,
+                open_table=place.table,
+            ),
             table=table,
         )
+        place.copy()
 
 
 def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:

@@ -29,6 +29,8 @@ from atom_nas.pipeline.ending import ending
 from atom_nas.pipeline.evaluation import Evaluation
 from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
+from atom_nas.pipeline.place import Place
+from atom_nas.pipeline.watch import Watch
 from atom_nas.report import write_report
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -36,9 +38,8 @@ from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, best_first
 from atom_nas.search.importances import write_importances
-from atom_nas.search.study import OutOfTime, Search
+from atom_nas.search.study import OutOfTime, Search, read_candidates
 from atom_nas.search.table import write_candidates
-from atom_nas.search.trials import read_candidates
 from atom_nas.storage.files import digest, write_json
 from atom_nas.storage.progress import Progress, note
 from atom_nas.training.schedule import Training
@@ -50,6 +51,7 @@ class Pipeline:
 
     options: Options
     folder: Path
+    place: Place
     device: torch.device
     dataset: Dataset
     space: Space
@@ -64,9 +66,10 @@ class Pipeline:
 
     def condense(self, name: str, number: int = 0) -> Proxy:
         """Return the proxy called `name`, condensed once; `number` proxies come before it."""
-        options = replace(self.options, proxy=name)
-        job = condensation(options, self.dataset, self.device, number=number)
-        return condense(job, job.folder(self.folder / "proxies"), self.device)
+        wanted = replace(self.options, proxy=name)
+        job = condensation(wanted, self.dataset, self.device, number=number)
+        folder = job.folder(self.folder / "proxies")
+        return self.place.fill(folder, lambda: condense(job, folder, self.device))
 
     def search(self) -> list[Candidate]:
         """Return the candidates of the study, `options.trials` of them.
@@ -81,20 +84,15 @@ class Pipeline:
         study, is_cut = self._study(), False
         self._say(self._forecast())
         self._prepare(study, self.options.trials)
+        path = self.folder / "candidates.csv"
         with Progress("search", total=self.options.trials, unit="trial") as progress:
-
-            def watch(candidates: list[Candidate]) -> None:
-                if best := self.best(candidates):
-                    progress.show(best=f"{best[0].accuracy:.1%}")
-                progress.reach(len(candidates))
-                write_candidates(self.folder / "candidates.csv", candidates, self.space)
-
             try:
-                study.run(self.options.trials, watch)
+                study.run(self.options.trials, Watch(progress, path, self.space))
             except OutOfTime:
                 is_cut = True
-        candidates = read_candidates(self._journal, self.space)
-        write_importances(self.folder / "importances.json", self._journal)
+        candidates = read_candidates(self.place.trials, self.space)
+        write_candidates(path, candidates, self.space)
+        write_importances(self.folder / "importances.json", self.place.trials)
         hours = self.deadline.hours if is_cut else None
         self._say(ending(candidates, self.options.trials, self.space.name, hours))
         return candidates
@@ -138,7 +136,8 @@ class Pipeline:
         return best_first(candidates)[: self.options.top_k]
 
     def report(self) -> Path:
-        """Write the report of what the folder holds."""
+        """Write the report of what the run holds."""
+        self.place.copy()
         return write_report(self.folder)
 
     @property
@@ -148,10 +147,6 @@ class Pipeline:
     @property
     def _audit_size(self) -> int:
         return self.options.audit_size or (AUDITED_BY_TABLE if self.table else AUDITED)
-
-    @property
-    def _journal(self) -> Path:
-        return self.folder / "study.journal"
 
     def _study(self) -> Search:
         """Return the search by the objective and the training of now."""
@@ -173,7 +168,7 @@ class Pipeline:
 
         evaluation = Evaluation(proxy=name, scorer=scorer, deadline=self.deadline, predict=predict)
         return Search(
-            journal=self._journal,
+            trials=self.place.trials,
             space=self.space,
             evaluate=evaluation.evaluate,
             prepare=evaluation.prepare,
@@ -193,7 +188,7 @@ class Pipeline:
 
     def _forecast(self) -> str:
         """Return how many trials fit into the hours that are given; nothing where none are."""
-        done = len(read_candidates(self._journal, self.space)) if self.deadline.hours else 0
+        done = len(read_candidates(self.place.trials, self.space)) if self.deadline.hours else 0
         return self.deadline.forecast(
             done=done,
             wanted=self.options.trials,
@@ -235,6 +230,7 @@ class Pipeline:
                 dataset=self.dataset,
                 seed=options.seed,
                 device=self.device,
+                open_table=self.place.table,
             ),
             rivals=Rivals(
                 scorer=scorer,
@@ -244,6 +240,7 @@ class Pipeline:
                 against=options.against,
                 full_steps=self._full_training.steps,
                 fixed_in=self.folder / "equal_cost.json",
+                once=self.place.once,
             ),
             truth=truth,
             trainings=options.truth_seeds,
@@ -261,7 +258,7 @@ class Pipeline:
         The uniform draws of a search come first, unless it needed the audit before it began.
         """
         needs_audit = self._objective.needs_audit
-        found = [] if needs_audit else read_candidates(self._journal, self.space)
+        found = [] if needs_audit else read_candidates(self.place.trials, self.space)
         uniform = [each for each in found if each.is_uniform and each.cost is not None]
         drawn = audited_sample(
             self.space,

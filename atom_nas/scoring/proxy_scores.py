@@ -12,6 +12,7 @@ from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.scoring.trainer import Job, Trained, Trainer
 from atom_nas.storage.files import digest
 from atom_nas.storage.row_log import RowLog
+from atom_nas.storage.table import Key, OpenTable, Row, fill
 from atom_nas.training.fit import Outcome
 from atom_nas.training.schedule import Training
 
@@ -37,10 +38,17 @@ class ProxyScores:
     follows from the run's.
     """
 
-    def __init__(self, path: Path, *, space: Space, dataset: Dataset, trainer: Trainer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        space: Space,
+        dataset: Dataset,
+        trainer: Trainer,
+        open_table: OpenTable = RowLog,
+    ) -> None:
         """Open the table."""
-        self._table = RowLog(path, COLUMNS, key=KEY)
-        self._rows = {tuple(row[column] for column in KEY): row for row in self._table.rows}
+        self._table = open_table(path, COLUMNS, key=KEY)
         self._space, self._dataset, self._trainer = space, dataset, trainer
 
     def score(self, proxy: Proxy, architecture: Any, training: Training, *, seed: int) -> Outcome:
@@ -50,7 +58,8 @@ class ProxyScores:
         """
         for _ in self.fill([(proxy, architecture, seed)], training):
             pass
-        row = self._rows[self._key(proxy, architecture, training)]
+        row = self._table.find(self._key(proxy, architecture, training))
+        assert row is not None
         if row["failure"]:
             raise CandidateError(row["failure"])
         return Outcome(
@@ -62,12 +71,13 @@ class ProxyScores:
 
     def has(self, proxy: Proxy, architecture: Any, training: Training) -> bool:
         """Say whether the outcome of `architecture` on `proxy`, or its failure, is there."""
-        return self._key(proxy, architecture, training) in self._rows
+        return self._table.find(self._key(proxy, architecture, training)) is not None
 
     def mean_seconds(self, proxy: Proxy, training: Training) -> float | None:
         """Return what the trainings on `proxy` so far took, the mean; None where there is none."""
         own = (proxy.images.digest[:16], self._digest(training))
-        known = [float(row["seconds"]) for key, row in self._rows.items() if key[:2] == own]
+        rows = [row for row in self._table.rows if tuple(row[each] for each in KEY[:2]) == own]
+        known = [float(row["seconds"]) for row in rows]
         return fmean(known) if known else None
 
     def fill(
@@ -80,20 +90,23 @@ class ProxyScores:
 
         Where `may_begin` says no, those under way are finished and the others left.
         """
-        missing: dict[tuple[str, ...], Wanted] = {}
+        missing: dict[Key, Wanted] = {}
         for proxy, architecture, seed in wanted:
             key = self._key(proxy, architecture, training)
-            if key in self._rows or key in missing:
+            if key in missing or self._table.find(key):
                 yield
             else:
                 missing[key] = proxy, architecture, seed
-        keys, jobs = [*missing], [self._job(*each, training) for each in missing.values()]
-        for position, trained in self._trainer.run(jobs, may_begin):
-            key = keys[position]
-            proxy, _, seed = missing[key]
-            about = {"proxy": proxy.name, "proxy_seed": proxy.seed, "seed": seed}
-            self._table.append({**about, **dict(zip(KEY, key, strict=True)), **_measured(trained)})
-            self._rows[key] = self._table.rows[-1]
+
+        def train(keys: list[Key], may: Callable[[Key], bool]) -> Iterator[tuple[Row, bytes]]:
+            jobs = [self._job(*missing[key], training) for key in keys]
+            for position, trained in self._trainer.run(jobs, lambda each: may(keys[each])):
+                key = keys[position]
+                proxy, _, seed = missing[key]
+                about = {"proxy": proxy.name, "proxy_seed": proxy.seed, "seed": seed}
+                yield {**about, **dict(zip(KEY, key, strict=True)), **_measured(trained)}, b""
+
+        for _ in fill(self._table, missing, train, may_begin):
             yield
 
     @property

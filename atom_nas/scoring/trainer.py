@@ -104,11 +104,11 @@ class Trainer:
         self._pool = Pool(_carry_out, self.num_workers)
 
     def run(
-        self, jobs: Sequence[Job], may_begin: Callable[[], bool] = lambda: True
+        self, jobs: Sequence[Job], may_begin: Callable[[int], bool] = lambda position: True
     ) -> Iterator[tuple[int, Trained]]:
         """Yield (position, what it came to) for each of `jobs`, as they end.
 
-        Where `may_begin` says no, those under way are finished and the others left.
+        Those of whose position `may_begin` says no are left; it is asked when one would begin.
         """
         if self._device.type != "cpu":
             trainings = [self._training(job) for job in jobs]
@@ -116,17 +116,17 @@ class Trainer:
             return
         done, seconds = 0, 0.0
         while done < len(jobs) and not self._is_worth(len(jobs) - done, seconds):
-            if not may_begin():
-                return
-            start = time.perf_counter()
-            yield done, self._train_here(jobs[done])
-            done, seconds = done + 1, time.perf_counter() - start
+            position, done = done, done + 1
+            if may_begin(position):
+                start = time.perf_counter()
+                yield position, self._train_here(jobs[position])
+                seconds = time.perf_counter() - start
         # the longest first, so that the workers end together
         left = sorted(range(done, len(jobs)), key=lambda number: -_macs(jobs[number]))
         orders = [
             (_order(jobs[number]), self._sets(jobs[number], self._store.shared)) for number in left
         ]
-        for position, found in self._pool.run(orders, may_begin):
+        for position, found in self._pool.run(orders, lambda each: may_begin(left[each])):
             is_lost = isinstance(found, Lost)
             yield left[position], Trained(failure=found.reason) if is_lost else found
 

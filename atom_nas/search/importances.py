@@ -10,17 +10,16 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import TrialState
 
-from atom_nas.search.journal import open_study
-from atom_nas.search.trials import counted
+from atom_nas.search.trials import Trials, is_counted
 from atom_nas.storage.files import write_json
 
 MIN_TRIALS = 10
 """With fewer scored candidates a forest says nothing of a parameter."""
 
 
-def write_importances(path: Path, journal: Path) -> None:
-    """Write what the study in `journal` says of its parameters, or the reason why it does not."""
-    trials = [t for t in counted(open_study(journal)) if t.state == TrialState.COMPLETE]
+def write_importances(path: Path, search: Trials) -> None:
+    """Write what the last of `search` says of its parameters, or the reason why it does not."""
+    trials = [t for t in search.find() if is_counted(t) and t.state == TrialState.COMPLETE]
     shares, reason = {}, ""
     if len(trials) < MIN_TRIALS:
         reason = f"{len(trials)} candidates were scored, at least {MIN_TRIALS} are needed"

@@ -1,61 +1,159 @@
-"""What the trials of a study say: which candidates were tried, and how."""
+"""The trials of a search: where they lie, and what each of them counts for.
 
-from itertools import takewhile
-from pathlib import Path
+A trial has a place in the search from when it is entered: the first so many places, in the order of
+the trials' numbers, are those that count, and no two of them are of one candidate.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from atom_nas.scoring.space import Space
-from atom_nas.search.candidate import Candidate
-from atom_nas.search.journal import open_study
-from atom_nas.training.cost import Cost
+DRAW = "draw"
+"""The attribute of a trial that is the number of its draw, from 0: alone, that of the trial."""
 
 
-def read_candidates(journal: Path, space: Space) -> list[Candidate]:
-    """Return the candidates of the search in `journal` so far, none where there was no search."""
-    return candidates_of(open_study(journal), space) if journal.exists() else []
+class Study(Protocol):
+    """A study that is open, alone or with others."""
+
+    study: optuna.Study
+
+    def read(self) -> list[FrozenTrial]:
+        """Return all trials in order."""
+
+    def enter(self, trial: FrozenTrial) -> int:
+        """Keep `trial`, in one operation, and return its id."""
+
+    def take(self, trial: FrozenTrial) -> bool:
+        """Say whether a trial that waits is now to be told here."""
+
+    def finish(
+        self,
+        trial_id: int,
+        attrs: Mapping[str, Any],
+        state: TrialState,
+        value: float | None = None,
+    ) -> None:
+        """Tell the end of an entered trial; where it was taken for dead, nothing is kept."""
+
+    def leave(self, trial_id: int) -> None:
+        """Give an entered trial up: it has no place from now on."""
+
+    def wait(self) -> None:
+        """Wait a moment for the trials of others."""
 
 
-def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:
-    """Return the candidates that `study` tried, in order."""
-    return [_candidate(trial, space) for trial in counted(study)]
+class Trials(Protocol):
+    """Where the studies of a run lie."""
+
+    def find(self) -> list[FrozenTrial]:
+        """Return the trials of the last search so far, none where there was no search."""
+
+    def open(
+        self, goes_by: str, again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]]
+    ) -> Study:
+        """Open the study by the objective with the digest `goes_by`.
+
+        Trials that another objective left in its place are told `again` first.
+        """
 
 
-def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
+def is_lost(trial: FrozenTrial) -> bool:
+    """Say whether `trial` is nobody's: its process died, or another was first."""
     attrs = trial.user_attrs
-    return Candidate(
-        trial=trial.number,
-        name=attrs.get("candidate", ""),
-        architecture=space.restore(attrs["architecture"]) if "architecture" in attrs else None,
-        seed=attrs.get("seed"),
-        objective=trial.value if trial.state == TrialState.COMPLETE else None,
-        accuracy=attrs.get("accuracy"),
-        cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
-        seconds=attrs.get("seconds"),
-        is_uniform=attrs["uniform"],
-        reason=attrs.get("reason", ""),
-    )
+    return trial.state == TrialState.FAIL and not ("reason" in attrs or "uncounted" in attrs)
 
 
-def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the finished trials that tried a candidate of their own."""
-    return [trial for trial in study.get_trials(deepcopy=False) if _is_counted(trial)]
+def has_place(trial: FrozenTrial) -> bool:
+    """Say whether `trial` tried, tries or waits to try a candidate of its own."""
+    return "uncounted" not in trial.user_attrs and not is_lost(trial)
 
 
-def _is_counted(trial: FrozenTrial) -> bool:
-    return trial.state.is_finished() and "uncounted" not in trial.user_attrs
+def is_counted(trial: FrozenTrial) -> bool:
+    """Say whether `trial` is finished, and tried a candidate of its own."""
+    return trial.state.is_finished() and has_place(trial)
 
 
-def idle(study: optuna.Study) -> int:
-    """Return how many trials in a row, up to the last, tried nothing of their own."""
-    trials = reversed(study.get_trials(deepcopy=False))
-    return sum(1 for _ in takewhile(lambda trial: "uncounted" in trial.user_attrs, trials))
+def _next_draw(trial: FrozenTrial) -> int:
+    """Return the number of the draw that follows that of `trial`; 0 where it is lost."""
+    return 0 if is_lost(trial) else int(trial.user_attrs.get(DRAW, trial.number)) + 1
 
 
-def twin_of(study: optuna.Study, name: str) -> FrozenTrial | None:
-    """Return the trial, told or not yet, that tries the candidate called `name`."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.user_attrs.get("candidate") == name and "uncounted" not in trial.user_attrs:
-            return trial
-    return None
+class Standing:
+    """What the trials of a study come to, where each that is finished is looked at once."""
+
+    def __init__(self) -> None:
+        self._num_settled = 0
+        self._counted: list[FrozenTrial] = []
+        self._by_name: dict[str, FrozenTrial] = {}
+        self._drawn = self._idle = 0
+        self._rest: Sequence[FrozenTrial] = ()
+
+    def take_in(self, trials: Sequence[FrozenTrial]) -> None:
+        """Go by `trials` from now on, all of the study in order."""
+        for trial in islice(trials, self._num_settled, None):
+            if not trial.state.is_finished():
+                break
+            self._num_settled += 1
+            self._drawn = max(self._drawn, _next_draw(trial))
+            if is_counted(trial):
+                self._counted.append(trial)
+                self._by_name.setdefault(trial.user_attrs.get("candidate", ""), trial)
+                self._idle = 0
+            elif not is_lost(trial):
+                self._idle += 1
+        self._rest = trials[self._num_settled :]
+
+    @property
+    def counted(self) -> list[FrozenTrial]:
+        """The finished trials that tried a candidate of their own."""
+        return [*self._counted, *filter(is_counted, self._rest)]
+
+    @property
+    def places(self) -> int:
+        """How many places are taken: one for each candidate, whoever else entered it at once."""
+        return len(self._counted) + len(self._holders())
+
+    @property
+    def drawn(self) -> int:
+        """How many draws were made; two processes may have made the same one at once."""
+        return max([self._drawn, *map(_next_draw, self._rest)])
+
+    @property
+    def idle(self) -> int:
+        """How many trials in a row, up to the last, have no place; those lost are none."""
+        count = 0
+        for trial in reversed(self._rest):
+            if has_place(trial):
+                return count
+            count += not is_lost(trial)
+        return self._idle + count
+
+    @property
+    def waiting(self) -> FrozenTrial | None:
+        """The first trial that waits to be told, or None."""
+        return next((each for each in self._rest if each.state == TrialState.WAITING), None)
+
+    def twin(self, name: str) -> FrozenTrial | None:
+        """Return the first trial that has a place with the candidate called `name`, or None."""
+        names = (each for each in self._rest if each.user_attrs.get("candidate") == name)
+        return self._by_name.get(name) or next(filter(has_place, names), None)
+
+    def is_first(self, trial: FrozenTrial, num_trials: int) -> bool:
+        """Say whether `trial` is among the first so many, and no earlier has its candidate."""
+        holders = self._holders()
+        earlier = sum(each.number < trial.number for each in holders)
+        is_holder = any(each.number == trial.number for each in holders)
+        return is_holder and len(self._counted) + earlier < num_trials
+
+    def _holders(self) -> list[FrozenTrial]:
+        """Return those of the unsettled that have a place and are the first of their candidate."""
+        found, names = [], set[str]()
+        for trial in filter(has_place, self._rest):
+            name = trial.user_attrs.get("candidate")
+            if name is None or (name not in names and name not in self._by_name):
+                found.append(trial)
+                names.update([name] if name else [])
+        return found

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,27 @@ SETTINGS = "settings.json"
 
 
 @contextmanager
-def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+def open_run(
+    folder: Path, settings: Mapping[str, Any], *, is_shared: bool = False
+) -> Iterator[Path]:
     """Make or reopen the run folder, alone in it, and hold it to the `settings` it was made with.
 
-    What is told while it is open goes to its log too.
+    Of a run that is shared, a process that finds the folder in use takes one beside it: `folder`-2,
+    -3 and so on. What is told while it is open goes to its log too.
 
     Raises UserError where it cannot be written, is in use, was made with other settings, holds
     files that are not of a run, or links that lead out of it; in the last three cases nothing in
     it is touched.
     """
     wanted = json.loads(canonical_json(settings))
+    beside = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
     try:
-        _hold_to_settings(folder, wanted)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(f"another process works in {folder}; wait for it or use another --out.")  # noqa: B904
+        for each in chain([folder], beside if is_shared else ()):
+            if lock := _lock(each, wanted):
+                folder = each
+                break
+        else:
+            raise UserError(f"another process works in {folder}; wait for it or use another --out.")
     except OSError as error:
         raise UserError(
             f"cannot write to {folder}: {error.strerror}; choose another folder with --out."
@@ -56,6 +61,18 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
         raise
     finally:
         lock.release()
+
+
+def _lock(folder: Path, wanted: dict[str, Any]) -> filelock.BaseFileLock | None:
+    """Return the lock of `folder`, which is made; None where another process has it."""
+    _hold_to_settings(folder, wanted)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return None
+    return lock
 
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -79,14 +96,18 @@ def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
             f"{error.path} {error.problem}, so nothing says what {folder} was made with; "
             "use another --out, or delete that folder."
         ) from error
-    changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
-    if changed:
-        differences = ", ".join(
-            f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})" for key in changed
-        )
+    if changed := differences(made_with, wanted):
         raise UserError(
-            f"{folder} was made with {differences}; repeat those settings, or use another --out."
+            f"{folder} was made with {changed}; repeat those settings, or use another --out."
         )
+
+
+def differences(made_with: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return in words in what settings differ; nothing where they do not."""
+    changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
+    return ", ".join(
+        f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})" for key in changed
+    )
 
 
 def _refuse_links_out(folder: Path) -> None:

@@ -82,21 +82,19 @@ class Pool:
         return bool(self._workers)
 
     def run(
-        self, jobs: Sequence[Job], may_begin: Callable[[], bool] = lambda: True
+        self, jobs: Sequence[Job], may_begin: Callable[[int], bool] = lambda position: True
     ) -> Iterator[tuple[int, Any]]:
         """Yield (position, result or Lost) of each of `jobs`, in the order in which they end.
 
-        Where `may_begin` says no, those under way are finished and the others left.
+        Those of whose position `may_begin` says no are left; it is asked when one would begin.
         Raises what `work` raises, and UserError where workers do not start.
         """
         waiting, killed, longest = deque(range(len(jobs))), set[int](), 0.0
         try:
             while waiting or self._busy:
-                if not may_begin():
-                    waiting.clear()
-                    if not self._busy:
-                        break
-                self._assign(jobs, waiting)
+                self._assign(jobs, waiting, may_begin)
+                if not waiting and not self._busy:
+                    break
                 patience = max(MIN_PATIENCE, TIMES_LONGER * longest) if longest else PATIENCE
                 for worker in self._listen(patience):
                     position, seconds = worker.position, time.monotonic() - worker.since
@@ -139,13 +137,17 @@ class Pool:
     def _busy(self) -> "list[_Worker]":
         return [worker for worker in self._workers if worker.position is not None]
 
-    def _assign(self, jobs: Sequence[Job], waiting: deque[int]) -> None:
+    def _assign(
+        self, jobs: Sequence[Job], waiting: deque[int], may_begin: Callable[[int], bool]
+    ) -> None:
         """Start as many workers as there is work for, and give to those that are idle."""
         while len(self._workers) < min(self.num_workers, len(waiting) + len(self._busy)):
             self._workers.append(_Worker(self._work.__module__))
         for worker in self._workers:
-            if waiting and worker.is_ready and worker.position is None:
-                worker.take(self._work, waiting.popleft(), jobs)
+            while waiting and worker.is_ready and worker.position is None:
+                position = waiting.popleft()
+                if may_begin(position):
+                    worker.take(self._work, position, jobs)
 
     def _listen(self, patience: float) -> "list[_Worker]":
         """Wait until workers say something or end, or one has used up the patience."""

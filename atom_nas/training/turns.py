@@ -24,21 +24,20 @@ def in_turn(
     trainings: Sequence[Generator[None, None, Result]],
     at_once: int,
     device: torch.device,
-    may_begin: Callable[[], bool] = lambda: True,
+    may_begin: Callable[[int], bool] = lambda position: True,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (position, what it returns) for each of `trainings` as they end, `at_once` under way.
 
-    While one waits for a GPU to finish its part, the others have work there. Where `may_begin` says
-    no, those under way are finished and the others left.
+    While one waits for a GPU to finish its part, the others have work there. Those of whose
+    position `may_begin` says no are left; it is asked when one would begin.
     """
     waiting = deque(enumerate(trainings))
     running = deque[tuple[int, Generator[None, None, Result], torch.cuda.Stream | None]]()
     while waiting or running:
         while waiting and len(running) < at_once:
-            if not may_begin():
-                waiting.clear()
-                break
-            running.append((*waiting.popleft(), _new_stream(device)))
+            position, training = waiting.popleft()
+            if may_begin(position):
+                running.append((position, training, _new_stream(device)))
         if not running:
             return
         position, training, stream = running.popleft()

@@ -1,0 +1,1 @@
+"""A run that many machines share: its studies, tables and made things in one database."""

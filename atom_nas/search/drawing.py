@@ -1,0 +1,85 @@
+"""What a search draws next: a trial, with what is known of its candidate before it is tried."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from atom_nas.scoring.space import Space, architecture_json, candidate_name, candidate_seed
+from atom_nas.search.candidate import Limits
+from atom_nas.search.draft import draft
+from atom_nas.search.samplers import SAMPLERS, uniform
+from atom_nas.search.trials import DRAW, Standing, Study
+from atom_nas.storage.files import derive_seed
+from atom_nas.training.cost import Cost
+from atom_nas.training.devices import is_device_failure
+
+MAX_REPEATS = 20
+"""After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """Draws trials of a space, each a function of the seed and the trials before it."""
+
+    space: Space
+    limits: Limits
+    cost: Callable[[Any], Cost]
+    """What a candidate costs; raises where it cannot be built."""
+    sampler: str
+    seed: int
+
+    def draw(
+        self, study: Study, found: Sequence[FrozenTrial], standing: Standing, is_start: bool
+    ) -> tuple[FrozenTrial, str | None]:
+        """Return a trial, RUNNING where it is to be tried, and why it failed already, if it did."""
+        is_uniform = is_start or standing.idle >= MAX_REPEATS
+        seed = derive_seed(self.seed, "sampler", standing.drawn)
+        sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
+        trial, sheet = draft(study.study, found, sampler)
+        trial.set_user_attr(DRAW, standing.drawn)
+        trial.set_user_attr("uniform", is_start)
+        state, value, reason = TrialState.RUNNING, None, None
+        try:
+            state, value = self._propose(trial, standing)
+        except Exception as error:
+            if is_device_failure(error):
+                raise
+            reason = " ".join(str(error).split())
+        drawn = create_trial(
+            state=state,
+            value=value,
+            params=sheet.trial.params,
+            distributions=sheet.trial.distributions,
+            user_attrs=sheet.trial.user_attrs,
+            system_attrs=sheet.trial.system_attrs,
+        )
+        return drawn, reason
+
+    def _propose(self, trial: optuna.Trial, standing: Standing) -> tuple[TrialState, float | None]:
+        """Write down what `trial` suggests; return how it ends, RUNNING where it is to be tried."""
+        architecture = self.space.sample(trial)
+        name = candidate_name(architecture)
+        trial.set_user_attr("candidate", name)
+        trial.set_user_attr("seed", candidate_seed(self.seed, name))
+        if (twin := standing.twin(name)) is not None:
+            trial.set_user_attr("uncounted", f"repeats trial {twin.number}")
+            if "cost" in twin.user_attrs:
+                self._constrain(trial, Cost(**twin.user_attrs["cost"]))
+            if not twin.state.is_finished():
+                return TrialState.FAIL, None
+            return (TrialState.PRUNED if twin.value is None else TrialState.COMPLETE), twin.value
+        trial.set_user_attr("architecture", architecture_json(architecture))
+        cost = self.cost(architecture)
+        trial.set_user_attr("cost", asdict(cost))
+        self._constrain(trial, cost)
+        if not self.limits.allow(cost):
+            trial.set_user_attr("uncounted", "above a limit")
+            return TrialState.PRUNED, None
+        return TrialState.RUNNING, None
+
+    def _constrain(self, trial: optuna.Trial, cost: Cost) -> None:
+        for key, excess in self.limits.excess(cost).items():
+            trial.set_constraint(key, excess)
