@@ -22,7 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from atom_nas import cli
 from atom_nas.cluster import server
 
-server.HEARTBEAT, server.GRACE, server.PATIENCE = 1, 3, float(sys.argv[1])
+server.HEARTBEAT, server.GRACE, server.PATIENCE = 1, 10, float(sys.argv[1])
 cli.main(sys.argv[2:])
 """
 

@@ -1,8 +1,10 @@
 """What many processes share in a database: who is first, who is dead, what is written once."""
 
+import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import optuna
 import pytest
@@ -18,6 +20,7 @@ from atom_nas.cluster.server import Server
 from atom_nas.cluster.shared_run import SharedRun
 from atom_nas.cluster.shared_study import MAX_RETRIES, SharedStudy, after_death
 from atom_nas.errors import OutOfReach, UserError, hide_passwords
+from atom_nas.storage.files import read_csv
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -52,8 +55,6 @@ def pair(url, request):
 
 
 def table_of(run, path="t.csv", **more):
-    from pathlib import Path
-
     return run.table(Path(path), COLUMNS, key=KEY, **more)
 
 
@@ -70,6 +71,15 @@ def test_a_key_is_claimed_by_one_and_its_row_seen_by_all(pair):
     two.wait()
     assert two.find(("a",)) == {"name": "a", "value": "x, y z"} == one.rows[0]
     assert not two.claim(("a",)) and not one.claim(("a",))
+
+
+def test_the_copy_has_the_rows_of_all(pair, tmp_path):
+    paths = [tmp_path / name for name in ("1/t.csv", "2/t.csv")]
+    one, two = (table_of(run, path) for run, path in zip(pair, paths, strict=True))
+    paths[1].parent.mkdir()
+    one.append(row("a"))
+    two.copy()
+    assert read_csv(paths[1]) == [row("a")] and not paths[0].exists()
 
 
 def test_what_is_released_is_free(pair):
@@ -121,8 +131,6 @@ def test_a_row_may_be_made_again_where_that_is_allowed(pair):
 
 
 def test_what_is_attached_is_found_by_its_digest(pair, monkeypatch):
-    import hashlib
-
     monkeypatch.setattr("atom_nas.cluster.files.CHUNK", 1000)
     one, two = map(table_of, pair)
     content = bytes(range(256)) * 20

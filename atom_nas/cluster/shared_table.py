@@ -96,7 +96,8 @@ class SharedTable:
         self._refresh()
 
     def copy(self) -> None:
-        """Write the rows to the table's file."""
+        """Write the rows, all that are there now, to the table's file."""
+        self._refresh()
         if self.rows:
             write_csv(self._path, self._columns, [row.values() for row in self.rows])
 
