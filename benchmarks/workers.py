@@ -241,7 +241,9 @@ def overheads(storage: str, options: Options) -> Iterator[tuple[str, int, float]
 
 def main() -> None:
     options = Options(
-        **parse_options(Options, sys.argv[1:], usage="workers.py", about=str(__doc__))
+        **parse_options(
+            Options, sys.argv[1:], usage="python benchmarks/workers.py", about=str(__doc__)
+        )
     )
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options.out.parent.mkdir(parents=True, exist_ok=True)
