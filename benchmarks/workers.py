@@ -6,8 +6,8 @@ asks and tells the same space by itself, and neither keeps candidates distinct n
 they are. All processes begin together; what counts is the time until the last trial is finished.
 
 **Overhead.** One process, trials that take no time, on a study of 10, 1,000 and 10,000 finished
-ones (made up): the median time from one evaluation to the fourth after it, a quarter of it. Sampler of both sides: TPE as in
-`atom_nas.search.samplers`.
+ones (made up): a quarter of the median time from one evaluation to the fourth after it. Sampler of
+both sides: TPE as in `atom_nas.search.samplers`.
 
 What is measured is kept in --out row by row: the same command goes on, and a row that is deleted is
 measured again. On two cores it takes about 15 minutes, of which 12 fill studies. A database of its
