@@ -12,7 +12,6 @@ the same training: how ours rank the candidates against the loop, and how the lo
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import command
 import optuna
 import torch
 from machine import commit, hardware
@@ -34,8 +34,7 @@ from atom_nas.audit.ranking import spearman
 from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
 from atom_nas.distillation.methods import random
-from atom_nas.errors import UserError
-from atom_nas.parsing import parse_options, parse_settings
+from atom_nas.parsing import parse_settings
 from atom_nas.scoring.space import (
     Space,
     architecture_json,
@@ -284,8 +283,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/candidate_speed.py"
-        main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Options, __file__, __doc__)

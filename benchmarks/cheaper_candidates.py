@@ -11,13 +11,13 @@ are the cells of ranking_protocols.py, whose rows of 240 steps come first.
 """
 
 import csv
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import command
 import numpy as np
 import optuna
 import ranking_protocols
@@ -32,8 +32,7 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import paper
-from atom_nas.errors import UserError
-from atom_nas.parsing import parse_options, parse_settings
+from atom_nas.parsing import parse_settings
 from atom_nas.scoring import objective
 from atom_nas.scoring.estimator import Estimator
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -198,8 +197,4 @@ def shown(estimate: Estimate) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/cheaper_candidates.py"
-        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Settings, __file__, __doc__)

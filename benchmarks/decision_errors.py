@@ -9,11 +9,11 @@ and the proxy, no is. The table is in docs/audit.md.
 """
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import command
 import numpy as np
 
 from atom_nas.audit import ranking
@@ -22,7 +22,6 @@ from atom_nas.audit.figures import audit_scores
 from atom_nas.audit.record import Rival
 from atom_nas.audit.truth import Truth
 from atom_nas.audit.verdict import decide
-from atom_nas.parsing import parse_options
 from atom_nas.scoring.estimator import Array, Estimator
 
 BETWEEN, WITH_TRUTH = 0.85, 0.75
@@ -104,5 +103,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    usage = "python benchmarks/decision_errors.py"
-    main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
+    command.run(main, Options, __file__, __doc__)

@@ -6,12 +6,12 @@ Every measurement is a row of results.csv as soon as it is made; the same comman
 was stopped. results.json and results.md are written from these rows alone.
 """
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import command
 import torch
 from distillation_table import COLUMNS, PAPER_EPOCHS, write_tables
 from machine import commit, hardware
@@ -26,7 +26,6 @@ from atom_nas.distillation.paper_protocol import PaperAccuracy
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.recipes import RECIPES
 from atom_nas.errors import UserError, unknown
-from atom_nas.parsing import parse_options
 from atom_nas.storage.files import CACHE, canonical_json
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.run_folder import open_run
@@ -202,8 +201,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/distillation.py"
-        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Settings, __file__, __doc__)

@@ -11,7 +11,6 @@ settings of the other; they take turns, and a pair of turns gives one ratio.
 
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import command
 import torch
 from machine import commit, hardware
 from plain_distillation import plain_step
@@ -28,8 +28,6 @@ from torch import Tensor
 from atom_nas.distillation.matching import Matching, distill
 from atom_nas.distillation.names import load_method
 from atom_nas.distillation.recipes import Recipe
-from atom_nas.errors import UserError
-from atom_nas.parsing import parse_options
 from atom_nas.storage.files import write_atomically, write_plain_json
 from atom_nas.training.devices import peak_memory
 from atom_nas.training.memory import keep_freed_memory
@@ -215,8 +213,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/distillation_speed.py"
-        main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Options, __file__, __doc__)

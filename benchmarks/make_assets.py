@@ -11,12 +11,12 @@ multiply-adds, each trained on the same 45,000 images and measured on the other 
 where it was.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+import command
 import optuna
 import torch
 from machine import hardware
@@ -31,8 +31,7 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
 from atom_nas.distillation.recipes import paper
-from atom_nas.errors import UserError, unknown
-from atom_nas.parsing import parse_options
+from atom_nas.errors import unknown
 from atom_nas.scoring.space import load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.storage.files import CACHE, digest, file_digest, read_csv, write_csv, write_json
@@ -177,12 +176,12 @@ PARTS: Mapping[str, Callable[[Settings], None]] = {
     "box": make_box,
 }
 
+
+def main(settings: Settings) -> None:
+    if settings.part not in PARTS:
+        raise unknown("part", settings.part, PARTS)
+    PARTS[settings.part](settings)
+
+
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/make_assets.py"
-        given = Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__))
-        if given.part not in PARTS:
-            raise unknown("part", given.part, PARTS)
-        PARTS[given.part](given)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Settings, __file__, __doc__)

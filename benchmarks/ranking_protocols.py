@@ -8,7 +8,6 @@ goes on.
 A variant belongs to one process at a time. ranking_protocols_table.py makes the table.
 """
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import command
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
@@ -26,8 +26,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled
 from atom_nas.distillation.recipes import paper
-from atom_nas.errors import UserError, unknown
-from atom_nas.parsing import parse_options
+from atom_nas.errors import unknown
 from atom_nas.scoring.space import Space, candidate_name, load_space, uniform_architectures
 from atom_nas.storage.files import CACHE, derive_seed
 from atom_nas.storage.row_log import RowLog
@@ -199,8 +198,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/ranking_protocols.py"
-        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Settings, __file__, __doc__)

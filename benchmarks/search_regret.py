@@ -16,12 +16,12 @@ Writes <out>/results.json, table.md and figure.svg. A pool in the first is not s
 its rows and the number of seeds stay as they are.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import command
 import numpy as np
 import optuna
 from search_by_score import by_free_score, by_model, by_proxy, by_ranks
@@ -31,8 +31,6 @@ from search_pool import Pool, View
 from search_rows import all_pools
 from tqdm import trange
 
-from atom_nas.errors import UserError
-from atom_nas.parsing import parse_options
 from atom_nas.scoring.estimator import Array
 from atom_nas.storage.files import read_json, write_atomically, write_json
 
@@ -168,8 +166,4 @@ def shown(quartiles: list[float | None]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/search_regret.py"
-        main(Settings(**parse_options(Settings, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Settings, __file__, __doc__)

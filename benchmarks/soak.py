@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
 
-from atom_nas.parsing import parse_options
+import command
+
 from atom_nas.storage.files import CHECKSUM, parse_row, write_plain_json
 
 RUN = """run --dataset digits --proxy atom_ipc1 --steps 30 --adjust width=16 --trials 6
@@ -231,5 +232,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    usage = "python benchmarks/soak.py"
-    main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
+    command.run(main, Options, __file__, __doc__)

@@ -8,7 +8,6 @@ processes beside them; turns alternate, and a turn of one worker is one process 
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +16,13 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
+import command
 import optuna
 import torch
 from machine import commit, hardware
 
 from atom_nas.data.sources import open_dataset
 from atom_nas.distillation.methods import random
-from atom_nas.errors import UserError
-from atom_nas.parsing import parse_options
 from atom_nas.scoring.space import load_space, uniform_architectures
 from atom_nas.scoring.trainer import Job, Trainer
 from atom_nas.storage.files import write_atomically
@@ -152,8 +150,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        usage = "python benchmarks/worker_numbers.py"
-        main(Options(**parse_options(Options, sys.argv[1:], usage=usage, about=__doc__)))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Options, __file__, __doc__)

@@ -18,7 +18,6 @@ own is needed, as it keeps 40,000 trials:
 
 import multiprocessing
 import statistics
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import command
 import numpy as np
 import optuna
 import torch
@@ -42,8 +42,6 @@ from atom_nas.cluster.address import Address
 from atom_nas.cluster.server import Server
 from atom_nas.cluster.shared_run import SharedRun
 from atom_nas.cluster.shared_study import after_death
-from atom_nas.errors import UserError
-from atom_nas.parsing import parse_options
 from atom_nas.scoring.space import Space, architecture_json, candidate_name, load_space
 from atom_nas.search.candidate import Limits
 from atom_nas.search.journal import Journal
@@ -244,12 +242,7 @@ def overheads(storage: str, options: Options) -> Iterator[tuple[str, int, float]
             yield "optuna", finished, seconds_of_one(at)
 
 
-def main() -> None:
-    options = Options(
-        **parse_options(
-            Options, sys.argv[1:], usage="python benchmarks/workers.py", about=str(__doc__)
-        )
-    )
+def main(options: Options) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table = RowLog(options.out, COLUMNS, key=KEY)
@@ -290,7 +283,4 @@ def summary(table: RowLog) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    command.run(main, Options, __file__, __doc__)

@@ -13,7 +13,14 @@ from tiny_run import save_data, save_space
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "parse_options(" in path.read_text()]
+COMMANDS = [path for path in BENCHMARKS.glob("*.py") if "command.run(" in path.read_text()]
+
+
+def test_no_benchmark_reads_its_options_otherwise():
+    otherwise = [
+        path.stem for path in BENCHMARKS.glob("*.py") if "parse_options(" in path.read_text()
+    ]
+    assert otherwise == ["command"] and len(COMMANDS) > 5
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS), ids=lambda path: path.stem)
