@@ -7,6 +7,7 @@ put together about once a second, for the loss that is shown and the checkpoint,
 """
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,8 +165,12 @@ def joined(device: torch.device) -> Iterator[Share]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Take the signal by which torchrun ends the other processes where one has ended."""
-    raise UserError(_ended(launch.num_processes()))
+    """Take the signal by which torchrun ends the other processes where one has ended.
+
+    Where an error is being handled already, it is what ends this process, or the next meeting does.
+    """
+    if sys.exc_info()[1] is None:
+        raise UserError(_ended(launch.num_processes()))
 
 
 def _ended(count: int) -> str:
