@@ -69,7 +69,7 @@ def search(args: Sequence[str]) -> None:
         candidates = pipeline.search()
         for best in pipeline.best(candidates):
             print(f"{best.accuracy:.1%} on the validation split: {best.name}")
-        print(f"candidates: {pipeline.folder / 'candidates.csv'}")
+        print(f"candidates: {pipeline.run.folder / 'candidates.csv'}")
 
 
 def audit(args: Sequence[str]) -> None:
@@ -203,8 +203,8 @@ def _open(options: Options) -> Iterator["Pipeline"]:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with open_pipeline(options) as pipeline:
-        keep_freed_memory(pipeline.device)
-        warm_up(pipeline.device)
+        keep_freed_memory(pipeline.run.device)
+        warm_up(pipeline.run.device)
         yield pipeline
 
 

@@ -11,10 +11,11 @@ multiply-adds, each trained on the same 45,000 images and measured on the other 
 where it was.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import command
 import optuna
@@ -45,6 +46,8 @@ IMAGES_PER_CLASS = {"train": 100, "validation": 200, "test": 100}
 COLUMNS = ("candidate", "steps", "seed", "validation_accuracy", "test_accuracy", "seconds")
 TWICE = 5
 """One candidate in so many is trained twice."""
+AT_ONCE = 8
+"""Candidates given to the workers together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +146,8 @@ def in_eight_bits(proxy: Proxy) -> Proxy:
 
 
 def make_truth(settings: Settings) -> None:
-    """Train the candidates that lack, in the order in which any few are spread over all sizes."""
+    """Train the candidates that lack, a few at a time: workers begin with the longest of those they
+    are given, and what is there when this is stopped is to be a uniform draw."""
     device = resolve_device(settings.device)
     keep_freed_memory(device)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -165,9 +169,16 @@ def make_truth(settings: Settings) -> None:
         space, [], is_allowed=lambda cost: cost.macs <= settings.max_macs, seed=0
     )
     sample = list(islice(drawn, settings.num))
-    truth.measure_all(sample)
-    truth.measure_all(sample[::TWICE], trainings=2)
+    for some in parts(sample, AT_ONCE):
+        truth.measure_all(some)
+    for some in parts(sample[::TWICE], AT_ONCE):
+        truth.measure_all(some, trainings=2)
     trainer.close()
+
+
+def parts(whole: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Yield `whole` in parts of `size`, the last perhaps smaller."""
+    return (whole[start : start + size] for start in range(0, len(whole), size))
 
 
 PARTS: Mapping[str, Callable[[Settings], None]] = {

@@ -132,8 +132,8 @@ def test_a_second_condensation_is_refused(box):
 def test_an_audit_takes_its_candidates_from_the_table(tmp_path):
     options = Options(dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu")
     with open_pipeline(options) as pipeline:
-        sample = list(pipeline._audited())
-        measured = pipeline.table.measure_all(sample)
+        sample = list(pipeline.run.audited())
+        measured = pipeline.run.table.measure_all(sample)
     rows = rows_of(cifar10_box.BOX / "truth.csv")
     names = [candidate_name(architecture) for architecture, _ in sample]
     assert sorted(names) == sorted({row["candidate"] for row in rows})
@@ -155,7 +155,7 @@ def test_exported_nets_see_what_the_box_holds_where_there_is_no_more(box, tmp_pa
         dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu", proxy=proxy
     )
     with open_pipeline(options) as pipeline:
-        data = pipeline.trained.dataset
+        data = pipeline.run.trained.dataset
     is_condensed = proxy.startswith("atom")
     assert len(data.train) == (1_500 if is_condensed else 1_000)
     assert data.name == ("cifar10_box and atom_ipc50" if is_condensed else "cifar10_box")
@@ -167,7 +167,7 @@ def test_exported_nets_see_all_images_that_are_at_hand(tmp_path, capsys):
     np.savez(tmp_path / "cifar10.npz", **arrays(10, shape=(32, 32, 3)))
     options = Options(dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu")
     with open_pipeline(options) as pipeline:
-        assert pipeline.trained.dataset.name == "cifar10"
-        assert len(pipeline.trained.dataset.train) == 50  # of 60, a fifth held out
-        assert pipeline.dataset.name == "cifar10_box"
+        assert pipeline.run.trained.dataset.name == "cifar10"
+        assert len(pipeline.run.trained.dataset.train) == 50  # of 60, a fifth held out
+        assert pipeline.run.dataset.name == "cifar10_box"
     assert "nets are exported" not in capsys.readouterr().out

@@ -46,10 +46,10 @@ def test_the_cheapest_of_ten_nets_is_above_chance(name, images_per_class, digits
 def test_a_first_run_leaves_out_the_costliest_nets_and_says_so(tmp_path, capsys, given):
     options = Options(dataset="digits", out=tmp_path / "run", device="cpu", max_macs=given)
     with open_pipeline(options) as pipeline:
-        assert pipeline.dataset.name == "digits"
-        sample = list(islice(pipeline._audited(), 3)) if not given else []
+        assert pipeline.run.dataset.name == "digits"
+        sample = list(islice(pipeline.run.audited(), 3)) if not given else []
     said = capsys.readouterr().out
-    assert all(pipeline.space.cost(each).macs <= 1_000_000 for each, _ in sample)
+    assert all(pipeline.run.space.cost(each).macs <= 1_000_000 for each, _ in sample)
     assert ("at most 1,000,000 multiply-adds on digits; --max-macs" in said) == (not given)
     assert read_json(tmp_path / "run" / "settings.json")["max_macs"] == (given or 1_000_000)
 
@@ -61,8 +61,8 @@ def test_a_data_set_may_know_how_long_a_full_training_is(tmp_path, digits, given
     options = Options(dataset="digits", out=tmp_path / "run", device="cpu", **given)
     assert full_training(options, digits, CPU).steps == steps
     with open_pipeline(options) as pipeline:
-        pipeline.lengths.settle(pipeline.trained, lambda: pytest.fail("it is known"))
-        assert pipeline.trained.training.steps == steps
+        pipeline.run.lengths.settle(pipeline.run.trained, lambda: pytest.fail("it is known"))
+        assert pipeline.run.trained.training.steps == steps
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_the_command_says_so_in_one_line(tmp_path, monkeypatch, capsys):
     def fail(*args, **kwargs):
         raise FULL
 
-    monkeypatch.setattr("atom_nas.pipeline.stages.condense", fail)
+    monkeypatch.setattr("atom_nas.pipeline.run.condense", fail)
     args = run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
     line = error_of(capsys, args)
     assert "CUDA out of memory" in line and "run the same command again" in line

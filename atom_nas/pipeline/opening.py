@@ -22,6 +22,7 @@ from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
 from atom_nas.pipeline.place import InFolder, open_shared
+from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.space import Space, load_space
@@ -105,7 +106,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 f"nets are exported with weights from the {len(data.train):,} images of "
                 f"{data.name}; put all of {data.excerpt.of} under {options.data_dir} for better."
             )
-        yield Pipeline(
+        run = Run(
             options=options,
             folder=folder,
             place=place,
@@ -113,7 +114,6 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             dataset=dataset,
             space=space,
             budget=open_budget(options, folder, dataset, space, device, place.table),
-            deadline=deadline,
             scores=ProxyScores(
                 folder / "scores.csv",
                 space=shrunk,
@@ -139,6 +139,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             ),
             table=table,
         )
+        yield Pipeline(run=run, deadline=deadline)
         place.copy()
 
 
