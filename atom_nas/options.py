@@ -22,7 +22,7 @@ class DistillOptions:
 
     proxy: str = "atom_ipc50"
     """The small data set that stands for the full one: <method>_ipc<images per class>."""
-    dataset: str = "digits"
+    dataset: str = "cifar10_box"
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     data_dir: Path = CACHE
     """Where named data sets lie, or are downloaded to."""
