@@ -92,8 +92,9 @@ class Options(DistillOptions):
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
     objective: str = DEFAULT_MEASURE
     """What of the trainings on the proxy the search goes by: accuracy, accuracy_times_likelihood
-    (of a training label), loss, training_loss (mean over steps), final_training_loss; or combined
-    (a model of them and the free scores, fitted on the audited candidates)."""
+    (of a training label), loss, training_loss (mean over steps), final_training_loss; or by more:
+    combined_ranks (the mean rank by proxy and free scores, among the uniform start) or combined (a
+    model of both, fitted on the audited candidates)."""
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "auto"

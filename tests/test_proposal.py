@@ -28,9 +28,10 @@ def rival(name, kind, verdict, cost=0.0, low=0.5, corrected=0.001):
     )
 
 
-def model(rho):
-    found = figures("combined_model", "model", rho=rho)
-    return [Combined(figures=found, base=found, uplift=versus("undecided"))]
+def joint(*, ranks=None, model=None):
+    rhos = {"combined_ranks": ranks, "combined_model": model}
+    found = [figures(name, "model", rho=rho) for name, rho in rhos.items() if rho is not None]
+    return [Combined(figures=each, base=each, uplift=versus("undecided")) for each in found]
 
 
 PROXY = figures("atom", "distilled", 10.0)
@@ -39,7 +40,7 @@ FREE = rival("free", "rank_average", "worse")
 
 
 def proposed(rivals, *, rho=0.8, n=30, objective="accuracy"):
-    return propose(PROXY, rivals, model(rho), n=n, objective=objective)
+    return propose(PROXY, rivals, joint(model=rho), n=n, objective=objective)
 
 
 def test_a_cheaper_set_and_a_better_free_score_are_proposed_together():
@@ -80,8 +81,24 @@ def test_what_cannot_be_run_or_is_no_gain_is_not_proposed():
     assert proposed([rival("full_annealed", "full_data", "worse", 10.0)]) == []
     assert proposed([FREE], rho=0.69) == []  # the model ranks worse than the proxy
     assert propose(PROXY, [FREE], [], n=30, objective="accuracy") == []
-    assert proposed([FREE], objective="combined") == []  # the search has it already
+    for objective in ("combined", "combined_ranks"):
+        assert proposed([FREE], objective=objective) == []  # the search has it already
     assert proposed([RANDOM, FREE], n=29) == []
+
+
+@pytest.mark.parametrize(
+    ("rhos", "objective"),
+    [
+        ({"ranks": 0.8, "model": 0.81}, "combined"),
+        ({"ranks": 0.8, "model": 0.8}, "combined_ranks"),  # it needs no audited candidates
+        ({"ranks": 0.7}, "combined_ranks"),  # no better than the proxy, and no worse
+        ({"ranks": 0.69, "model": 0.69}, None),
+    ],
+)
+def test_of_both_joint_objectives_the_better_else_the_cheaper(rhos, objective):
+    said = propose(PROXY, [FREE], joint(**rhos), n=30, objective="accuracy")
+    assert bool(said) is (objective is not None)
+    assert not said or f"with --objective {objective} (" in said[0]
 
 
 @pytest.mark.parametrize("objective", ["accuracy", ""])

@@ -1,15 +1,13 @@
 """The audit of a proxy: a sample scored in every way that is compared, and judged."""
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from atom_nas.audit.combination import MIN_FITTED, combine, fit_predictor
+from atom_nas.audit.combination import MIN_FITTED, Joined, combine, fit_predictor
 from atom_nas.audit.figures import WIDTH, audit_scores
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.record import Audit
@@ -24,7 +22,6 @@ from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
 from atom_nas.storage.files import write_json
 from atom_nas.storage.progress import follow
-from atom_nas.training.fit import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +74,11 @@ class Auditor:
         write_json(self.folder / "audit.json", json.loads(audit.to_json()))
         return audit
 
-    def fit_model(self, sample: Sample) -> Callable[[Any, Sequence[Outcome]], float]:
-        """Return what predicts the rank (a share, 1 for the best) of a new candidate.
+    def fit_model(self, sample: Sample) -> Joined:
+        """Return what predicts the ranks (shares, 1 for the best) of new candidates.
 
-        From it and its outcomes on each condensation; fitted on all of the sample. Raises UserError
-        for a sample that is too small to fit.
+        From their scores by the proxy and the free ones; fitted on all of the sample. Raises
+        UserError for a sample that is too small to fit.
         """
         if len(sample) < MIN_FITTED:
             raise UserError(
@@ -89,13 +86,7 @@ class Auditor:
                 f"--audit-size {MIN_FITTED} or more, or another --objective."
             )
         proxy, free = self.scorer.estimate(self.proxy, sample), self._free(sample)
-        predict_ranks = fit_predictor(proxy, free, self._truth(sample).mean)
-
-        def predict(architecture: Any, outcomes: Sequence[Outcome]) -> float:
-            own = self.scorer.summarize(self.proxy, [outcomes], macs=0.0)
-            return float(predict_ranks(own, self.free.estimators([architecture]))[0])
-
-        return predict
+        return fit_predictor(proxy, free, self._truth(sample).mean)
 
     def _caution(self, proxy: Estimator) -> str:
         """Say that most candidates learnt nothing from the proxy, or nothing."""

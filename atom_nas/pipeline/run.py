@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,18 @@ class Run:
         """Of rivals on the full data: the truth's, or as given where a table has that."""
         return self.lengths.full if self.table is None else self.lengths.given_full
 
+    @cached_property
+    def free(self) -> FreeScores:
+        """Free scores of candidates."""
+        return FreeScores(
+            self.folder / "free.csv",
+            space=self.space,
+            dataset=self.dataset,
+            seed=self.options.seed,
+            device=self.device,
+            open_table=self.place.table,
+        )
+
     def auditor(self) -> Auditor:
         """Return what judges the proxy; where the truth is trained for, its length is settled."""
         options, scorer = self.options, self.scorer()
@@ -113,14 +126,7 @@ class Run:
             dataset=self.dataset.name,
             space=self.space.name,
             scorer=scorer,
-            free=FreeScores(
-                self.folder / "free.csv",
-                space=self.space,
-                dataset=self.dataset,
-                seed=options.seed,
-                device=self.device,
-                open_table=self.place.table,
-            ),
+            free=self.free,
             rivals=Rivals(
                 scorer=scorer,
                 dataset=self.dataset,
