@@ -40,7 +40,11 @@ FREE = rival("free", "rank_average", "worse")
 
 
 def proposed(rivals, *, rho=0.8, n=30, objective="accuracy"):
-    return propose(PROXY, rivals, joint(model=rho), n=n, objective=objective)
+    return said(propose(PROXY, rivals, joint(model=rho), n=n, objective=objective))
+
+
+def said(proposal):
+    return [proposal.sentence] if proposal else []
 
 
 def test_a_cheaper_set_and_a_better_free_score_are_proposed_together():
@@ -49,8 +53,8 @@ def test_a_cheaper_set_and_a_better_free_score_are_proposed_together():
         "atom and costs less; free ranks better than atom and costs no more: a model joins both)."
     ]
     alone = replace(FREE, p_worse_corrected=0.06)
-    (said,) = proposed([alone])
-    assert "with --objective combined (free ranks better than atom, taken alone, and" in said
+    (sentence,) = proposed([alone])
+    assert "with --objective combined (free ranks better than atom, taken alone, and" in sentence
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_of_several_the_one_ahead_by_most_else_the_cheapest():
 def test_what_cannot_be_run_or_is_no_gain_is_not_proposed():
     assert proposed([rival("full_annealed", "full_data", "worse", 10.0)]) == []
     assert proposed([FREE], rho=0.69) == []  # the model ranks worse than the proxy
-    assert propose(PROXY, [FREE], [], n=30, objective="accuracy") == []
+    assert propose(PROXY, [FREE], [], n=30, objective="accuracy") is None
     for objective in ("combined", "combined_ranks"):
         assert proposed([FREE], objective=objective) == []  # the search has it already
     assert proposed([RANDOM, FREE], n=29) == []
@@ -96,9 +100,9 @@ def test_what_cannot_be_run_or_is_no_gain_is_not_proposed():
     ],
 )
 def test_of_both_joint_objectives_the_better_else_the_cheaper(rhos, objective):
-    said = propose(PROXY, [FREE], joint(**rhos), n=30, objective="accuracy")
-    assert bool(said) is (objective is not None)
-    assert not said or f"with --objective {objective} (" in said[0]
+    found = propose(PROXY, [FREE], joint(**rhos), n=30, objective="accuracy")
+    assert (found and found.objective) == objective
+    assert not found or f"with --objective {objective} (" in found.sentence
 
 
 @pytest.mark.parametrize("objective", ["accuracy", ""])

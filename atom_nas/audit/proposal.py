@@ -7,7 +7,7 @@ and full data at equal cost not at all: what cannot be run is not proposed.
 from collections.abc import Iterable, Mapping, Sequence
 
 from atom_nas.audit.ranking import MIN_CANDIDATES
-from atom_nas.audit.record import Combined, Figures, Rival
+from atom_nas.audit.record import Combined, Figures, Proposal, Rival
 from atom_nas.audit.verdict import TOLERANCE, is_refused_for
 from atom_nas.scoring.estimator import Kind
 
@@ -31,25 +31,24 @@ def propose(
     *,
     n: int,
     objective: str,
-) -> list[str]:
+) -> Proposal | None:
     """Propose another set, a joint objective, or both, with the reasons, or nothing.
 
     `objective` is what the search goes by so far.
     """
     if n < MIN_CANDIDATES:
-        return []
-    options, reasons = [], []
+        return None
+    reasons = []
     if other := _better_buy(proxy, rivals, SETS):
-        options.append(f"--proxy {other.figures.name}")
         reasons.append(_reason(proxy, other))
     free = _better_buy(proxy, rivals, FREE)
-    joint = _best_joint(proxy, combined) if objective not in JOINT else None
+    joint = _best_joint(proxy, combined) if free and objective not in JOINT else None
     if free and joint:
-        options.append(f"--objective {joint}")
         reasons.append(f"{_reason(proxy, free)}: {JOINT[joint][1]}")
-    if not options:
-        return []
-    return [f"next: the same command with {' '.join(options)} ({'; '.join(reasons)})."]
+    if not reasons:
+        return None
+    name = other.figures.name if other else None
+    return Proposal(proxy=name, objective=joint, reason="; ".join(reasons))
 
 
 def _better_buy(proxy: Figures, rivals: Sequence[Rival], kinds: Sequence[Kind]) -> Rival | None:
