@@ -15,13 +15,17 @@ from atom_nas.search.names import SAMPLER_NAMES
 from atom_nas.storage.files import CACHE, read_json
 from atom_nas.storage.run_folder import refuse_code_of
 
+AUTO = "auto"
+"""The proxy that a small audit chooses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillOptions:
     """What is condensed, and how."""
 
     proxy: str = "atom_ipc50"
-    """The small data set that stands for the full one: <method>_ipc<images per class>."""
+    """The small data set that stands for the full one: <method>_ipc<images per class>; where there
+    is a search, auto takes what an audit of 30 candidates finds the best buy, the objective too."""
     dataset: str = "digits"
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     data_dir: Path = CACHE
@@ -40,7 +44,8 @@ class DistillOptions:
     """Folder of the results; default under runs/ (or proxies/ for distill), by what is in it."""
 
     def __post_init__(self) -> None:
-        parse_name(self.proxy)
+        if not self.is_proxy_open:
+            parse_name(self.proxy)
         if self.recipe not in RECIPE_NAMES:
             raise unknown("recipe", self.recipe, RECIPE_NAMES)
         if not 0 <= self.seed < 2**64:
@@ -50,6 +55,11 @@ class DistillOptions:
             if type(value) is int and each.name != "seed" and value < 1:
                 flag = f"--{each.name.replace('_', '-')}"
                 raise UserError(f"{flag} is {value}; it must be at least 1.")
+
+    @property
+    def is_proxy_open(self) -> bool:
+        """Whether the proxy is chosen by an audit, which a distillation alone has none of."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +159,11 @@ class Options(DistillOptions):
         parse_settings("--shrink", self.shrink)
         if not re.fullmatch("auto|[1-9][0-9]{0,3}", str(self.workers)):
             raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
+
+    @property
+    def is_proxy_open(self) -> bool:
+        """Whether the proxy is chosen by an audit."""
+        return self.proxy == AUTO
 
     @property
     def kept(self) -> Self:

@@ -1,7 +1,8 @@
 """The audit of a proxy: a sample scored in every way that is compared, and judged."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,8 @@ class Auditor:
     """Of the images that candidates are measured on, (N,)."""
     sizes: tuple[int, ...] = ()
     """Images a class of the random sets that the worth of the proxy is measured by."""
+    chosen_on: Sample = ()
+    """Candidates by whose audit the proxy was chosen: of those audited again it is said."""
 
     def audit(self, sample: Sample) -> Audit:
         """Score the sample in every way, and write audit.csv and audit.json."""
@@ -55,13 +58,14 @@ class Auditor:
         rivals = self.rivals.estimate(proxy, sample)
         sets = {size: self.scorer.estimate(f"random_ipc{size}", sample) for size in self.sizes}
         free, truth = self._free(sample), self._truth(sample)
+        names = [candidate_name(architecture) for architecture, _ in sample]
         audit = audit_scores(
             proxy,
             [*rivals, *free],
             truth,
             combined=combine(proxy, free, truth.mean, seed=self.seed),
             sets=sets,
-            candidates=[candidate_name(architecture) for architecture, _ in sample],
+            candidates=names,
             dataset=self.dataset,
             space=self.space,
             seed=self.seed,
@@ -70,6 +74,9 @@ class Auditor:
             caution=self._caution(proxy),
             objective=self.objective,
         )
+        if remark := self._remark(names):
+            first, *others = audit.sentences
+            audit = replace(audit, sentences=(first, remark, *others))
         write_audit(self.folder / "audit.csv", audit)
         write_json(self.folder / "audit.json", json.loads(audit.to_json()))
         return audit
@@ -87,6 +94,16 @@ class Auditor:
             )
         proxy, free = self.scorer.estimate(self.proxy, sample), self._free(sample)
         return fit_predictor(proxy, free, self._truth(sample).mean)
+
+    def _remark(self, names: Sequence[str]) -> str:
+        """Say how many of the candidates of these names the proxy was chosen by, or nothing."""
+        known = {candidate_name(architecture) for architecture, _ in self.chosen_on}
+        if not (count := len(known.intersection(names))):
+            return ""
+        return (
+            f"{count} of these {len(names)} candidates are among the {len(known)} by which --proxy "
+            f"auto chose {self.proxy}, which favours it: the space has too few others."
+        )
 
     def _caution(self, proxy: Estimator) -> str:
         """Say that most candidates learnt nothing from the proxy, or nothing."""

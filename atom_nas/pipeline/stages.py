@@ -42,7 +42,7 @@ class Pipeline:
         audit has its sample audited first. From now on the folder has the options of this search.
         """
         run = self.run
-        write_json(run.folder / "options.json", run.options.kept)
+        write_json(run.folder / "options.json", run.kept_options)
         self._look(self._first_accuracies)
         study, is_cut = self._study(), False
         self._say(self._forecast())
@@ -116,7 +116,7 @@ class Pipeline:
             "training": run.lengths.proxy,
         }
         if run.objective.needs_audit:
-            sample = list(islice(run.audited(), run.audit_size))
+            sample = run.chosen_on or list(islice(run.audited(), run.audit_size))
             joined = run.auditor().fit_model(sample)
             goes_by |= {
                 "audit_size": run.audit_size,
