@@ -44,7 +44,7 @@ class DistillOptions:
     """Folder of the results; default under runs/ (or proxies/ for distill), by what is in it."""
 
     def __post_init__(self) -> None:
-        if not self.is_proxy_open:
+        if not self.chooses_proxy:
             parse_name(self.proxy)
         if self.recipe not in RECIPE_NAMES:
             raise unknown("recipe", self.recipe, RECIPE_NAMES)
@@ -57,8 +57,8 @@ class DistillOptions:
                 raise UserError(f"{flag} is {value}; it must be at least 1.")
 
     @property
-    def is_proxy_open(self) -> bool:
-        """Whether the proxy is chosen by an audit, which a distillation alone has none of."""
+    def chooses_proxy(self) -> bool:
+        """Whether an audit chooses the proxy; a distillation alone has none."""
         return False
 
 
@@ -161,8 +161,8 @@ class Options(DistillOptions):
             raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
 
     @property
-    def is_proxy_open(self) -> bool:
-        """Whether the proxy is chosen by an audit."""
+    def chooses_proxy(self) -> bool:
+        """Whether an audit chooses the proxy."""
         return self.proxy == AUTO
 
     @property

@@ -87,9 +87,10 @@ def test_the_audit_is_of_others_and_says_where_there_are_too_few(tmp_path, auto,
 
 
 def test_an_objective_that_is_given_stays_and_a_model_is_fitted_on_the_start(
-    tmp_path, auto, planted
+    tmp_path, auto, planted, capsys
 ):
     main(auto("search", objective="accuracy"))
+    assert "but --objective accuracy was given, and stays" in capsys.readouterr().out
     assert read_json(tmp_path / "run" / "options.json")["objective"] == "accuracy"
     main(auto("search", objective="combined"))
     truths = rows_of(tmp_path / "run" / "scores.csv")

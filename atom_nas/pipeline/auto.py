@@ -25,12 +25,14 @@ def choose(run: Run) -> Run:
     auto.json; an objective that was given stays. Audits are of other candidates from now on.
     """
     found = run.place.once(run.folder / "auto.json", "choice", lambda: _choice(run))
-    given, seed = run.options.objective, run.options.seed
-    objective = found["objective"] if given == DEFAULT_MEASURE else given
+    given, seed, taken = run.options.objective, run.options.seed, found["objective"]
+    objective = taken if given == DEFAULT_MEASURE else given
+    stays = "" if objective == taken else f"; but --objective {given} was given, and stays"
     options = replace(run.options, proxy=found["proxy"], objective=objective)
     note(
-        f"--proxy auto takes --proxy {options.proxy} --objective {options.objective}, by "
-        f"{len(found['candidates'])} candidates (audits take others first): {found['reason']}."
+        f"--proxy auto takes --proxy {options.proxy} --objective {taken}, by "
+        f"{len(found['candidates'])} candidates (audits take others first): {found['reason']}"
+        f"{stays}."
     )
     architectures = [run.space.restore(text) for text in found["candidates"]]
     sample = [(each, candidate_seed(seed, candidate_name(each))) for each in architectures]

@@ -54,7 +54,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     Raises UserError before anything is written where an option does not fit the data.
     """
     asked, deadline = options, Deadline(options.hours)
-    if asked.is_proxy_open:  # the others are compared with the default
+    if asked.chooses_proxy:  # the others are compared with the default
         options = replace(options, proxy=DistillOptions.proxy)
     device = resolve_device(options.device)
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
@@ -82,7 +82,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": full.steps if options.full_steps or options.full_epochs else None,
     }
-    if asked.is_proxy_open:
+    if asked.chooses_proxy:
         settings["proxy"] = AUTO
     if options.max_latency_ms is not None:
         settings["max_latency_ms"] = options.max_latency_ms
@@ -144,7 +144,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             ),
             table=table,
         )
-        yield Pipeline(run=choose(run) if asked.is_proxy_open else run, deadline=deadline)
+        yield Pipeline(run=choose(run) if asked.chooses_proxy else run, deadline=deadline)
         place.copy()
 
 
