@@ -3,14 +3,16 @@
 import json
 
 import pytest
+from made_run import edit_json, make_run, only_searched
 from test_audit_command import args as args  # a table in which wider is better
 from test_audit_command import audit_of
 from tiny_run import error_of, rows_of
 
 from atom_nas.cli import main
 from atom_nas.pipeline import run
+from atom_nas.report.results import read_results
 from atom_nas.scoring.trainer import Trained, Trainer
-from atom_nas.storage.files import read_json
+from atom_nas.storage.files import read_json, write_json
 from atom_nas.training.fit import Outcome
 
 pytestmark = pytest.mark.usefixtures("few_resamples")
@@ -99,3 +101,12 @@ def test_an_objective_that_is_given_stays_and_a_model_is_fitted_on_the_start(
 
 def test_a_distillation_has_nothing_to_choose_by(capsys):
     assert "proxy 'auto' is not <method>_ipc" in error_of(capsys, ["distill", "--proxy", "auto"])
+
+
+def test_a_report_names_what_was_taken_before_there_is_an_audit(tmp_path):
+    made = make_run(tmp_path / "made")
+    only_searched(made)
+    edit_json(made / "settings.json", proxy="auto")
+    assert read_results(made).proxy == "auto"
+    write_json(made / "auto.json", {"choice": {"proxy": "random_ipc50"}})
+    assert read_results(made).proxy == "random_ipc50"
