@@ -15,13 +15,17 @@ from atom_nas.search.names import SAMPLER_NAMES
 from atom_nas.storage.files import CACHE, read_json
 from atom_nas.storage.run_folder import refuse_code_of
 
+AUTO = "auto"
+"""The proxy that a small audit chooses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillOptions:
     """What is condensed, and how."""
 
     proxy: str = "atom_ipc50"
-    """The small data set that stands for the full one: <method>_ipc<images per class>."""
+    """The small data set that stands for the full one: <method>_ipc<images per class>; where there
+    is a search, auto takes what an audit of 30 candidates finds the best buy, the objective too."""
     dataset: str = "cifar10_box"
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     data_dir: Path = CACHE
@@ -40,7 +44,8 @@ class DistillOptions:
     """Folder of the results; default under runs/ (or proxies/ for distill), by what is in it."""
 
     def __post_init__(self) -> None:
-        parse_name(self.proxy)
+        if not self.chooses_proxy:
+            parse_name(self.proxy)
         if self.recipe not in RECIPE_NAMES:
             raise unknown("recipe", self.recipe, RECIPE_NAMES)
         if not 0 <= self.seed < 2**64:
@@ -50,6 +55,11 @@ class DistillOptions:
             if type(value) is int and each.name != "seed" and value < 1:
                 flag = f"--{each.name.replace('_', '-')}"
                 raise UserError(f"{flag} is {value}; it must be at least 1.")
+
+    @property
+    def chooses_proxy(self) -> bool:
+        """Whether an audit chooses the proxy; a distillation alone has none."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +102,9 @@ class Options(DistillOptions):
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
     objective: str = DEFAULT_MEASURE
     """What of the trainings on the proxy the search goes by: accuracy, accuracy_times_likelihood
-    (of a training label), loss, training_loss (mean over steps), final_training_loss; or combined
-    (a model of them and the free scores, fitted on the audited candidates)."""
+    (of a training label), loss, training_loss (mean over steps), final_training_loss; or by more:
+    combined_ranks (the mean rank by proxy and free scores, among the uniform start) or combined (a
+    model of both, fitted on the audited candidates)."""
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "auto"
@@ -148,6 +159,11 @@ class Options(DistillOptions):
         parse_settings("--shrink", self.shrink)
         if not re.fullmatch("auto|[1-9][0-9]{0,3}", str(self.workers)):
             raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
+
+    @property
+    def chooses_proxy(self) -> bool:
+        """Whether an audit chooses the proxy."""
+        return self.proxy == AUTO
 
     @property
     def kept(self) -> Self:

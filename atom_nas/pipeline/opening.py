@@ -16,7 +16,8 @@ from atom_nas.defaults import condensation, full_training, proxy_training, shrin
 from atom_nas.distillation.condense import Condensation
 from atom_nas.distillation.ready import Ready
 from atom_nas.errors import UserError
-from atom_nas.options import Options
+from atom_nas.options import AUTO, DistillOptions, Options
+from atom_nas.pipeline.auto import choose
 from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
@@ -51,7 +52,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
 
     Raises UserError before anything is written where an option does not fit the data.
     """
-    deadline = Deadline(options.hours)
+    asked, deadline = options, Deadline(options.hours)
+    if asked.chooses_proxy:  # the others are compared with the default
+        options = replace(options, proxy=DistillOptions.proxy)
     device = resolve_device(options.device)
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
@@ -78,23 +81,25 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": full.steps if options.full_steps or options.full_epochs else None,
     }
+    if asked.chooses_proxy:
+        settings["proxy"] = AUTO
     if options.max_latency_ms is not None:
         settings["max_latency_ms"] = options.max_latency_ms
         settings["latency_batch"] = options.latency_batch
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
-    name = options.folder.resolve().name
+    name = asked.folder.resolve().name
     if options.storage is not None:
         settings["storage"] = name
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with (
         open_shared(options.storage, name, settings) as shared,
-        open_run(options.folder, settings, is_shared=shared is not None) as folder,
+        open_run(asked.folder, settings, is_shared=shared is not None) as folder,
         closing(trainer),
     ):
         place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
-            write_json(folder / "options.json", options.kept)
+            write_json(folder / "options.json", asked.kept)
         for line in _taken_by_default(options, dataset):
             note(line)
         if data.excerpt:
@@ -135,7 +140,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             ),
             table=table,
         )
-        yield Pipeline(run=run, deadline=deadline)
+        yield Pipeline(run=choose(run) if asked.chooses_proxy else run, deadline=deadline)
         place.copy()
 
 
