@@ -30,7 +30,12 @@ def space(tmp_path):
     [
         (["--proxy", "atmo_ipc50"], "'atmo'", "'atom'"),
         (["--proxy", "atom50"], "'atom50'", "atom_ipc50"),
-        (["--proxy", "atom_ipc5000"], "5000 images per class", "take at most"),
+        (
+            ["--dataset", "digits", "--proxy", "atom_ipc5000"],
+            "5000 images per class",
+            "take at most",
+        ),
+        (["--proxy", "atom_ipc5000"], "atom_ipc5000", "--dataset cifar10"),
         (["--dataset", "digit"], "'digit'", "'digits'"),
         (["--dataset", "./none.npz"], "none.npz", "No such file"),
         (["--dataset", "./none"], "./none", "folder"),
@@ -55,7 +60,12 @@ def test_bad_names_and_numbers(capsys, tmp_path, command, args, culprit, suggest
     ("args", "culprit", "suggestion"),
     [
         (["--proxy", "atmo_ipc5"], "'atmo'", "'atom'"),
-        (["--proxy", "atom_ipc5000"], "5000 images per class", "take at most"),
+        (
+            ["--dataset", "digits", "--proxy", "atom_ipc5000"],
+            "5000 images per class",
+            "take at most",
+        ),
+        (["--proxy", "atom_ipc5000"], "atom_ipc5000", "--dataset cifar10"),
         (["--dataset", "cifar"], "'cifar'", "'cifar10'"),
         (["--recipe", "releasd"], "'releasd'", "'released'"),
         (["--device", "gpu"], "'gpu'", "cuda"),
@@ -79,7 +89,7 @@ def test_unknown_command(capsys):
     ("args", "culprit", "suggestion"),
     [
         (["distill", "--trials", "3"], "'--trials'", "--steps."),
-        (["run", "--adjust", "los_scale=3"], "'los_scale'", "'loss_scale'"),
+        (["run", "--dataset", "digits", "--adjust", "los_scale=3"], "'los_scale'", "'loss_scale'"),
     ],
 )
 def test_options_that_do_not_parse(capsys, args, culprit, suggestion):
