@@ -77,6 +77,11 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "shared_over": SHARED_OVER,
         "settings": results.settings,
         "exports": results.exports,
+        "front": results.front,
+        "costs": results.objectives.costs,
+        "cost_heads": wording.COST_HEADS,
+        "bounds": wording.bounds(results.objectives),
+        "ranks": {export.candidate: export.rank for export in results.exports},
         "plates": plates,
         "scatter": scatter(results),
         "has_importances": results.importances is not None,
@@ -85,6 +90,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "fields": _fields(results.trials),
         "candidates": results.scored,
         "num_best": NUM_BEST,
+        "latency_batch": results.latency_batch,
         "is_timed": any(math.isfinite(trial.latency_ms) for trial in results.trials),
         "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
@@ -139,6 +145,7 @@ def _render(
     )
     environment.filters |= {
         "code": Markup,
+        "cost": wording.cost,
         "data_uri": _data_uri,
         "decimal": wording.decimal,
         "duration": wording.duration,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from atom_nas.audit.record import Audit
 from atom_nas.errors import DamagedError
 from atom_nas.export.card import is_retrained
+from atom_nas.search.objectives import SCORE, Objectives
 from atom_nas.storage.files import check_files, read_csv, read_json
 from atom_nas.storage.progress import tell
 
@@ -24,7 +25,7 @@ SPLITS = ("validation", "test")
 TRIAL_COLUMNS = frozenset(
     (
         *("candidate", "state", "objective", "proxy_accuracy"),
-        *("num_params", "macs", "latency_ms", "seconds", "uniform", "reason"),
+        *("num_params", "macs", "latency_ms", "seconds", "uniform", "on_front", "reason"),
     )
 )
 """The columns of candidates.csv; the others are the fields of the architecture."""
@@ -38,15 +39,17 @@ class Trial:
     is_complete: bool
     fields: dict[str, str]
     objective: float
-    """What the search maximised."""
+    """The score that the search maximised, beside costs or alone."""
     proxy_accuracy: float
     num_params: float
     macs: float
     latency_ms: float
-    """NaN where no latency was limited."""
+    """NaN where no latency was measured."""
     seconds: float
     is_uniform: bool
     """Drawn uniformly, not picked by the optimiser."""
+    is_on_front: bool
+    """No other is as good in all that was optimised; false where that is the score alone."""
     reason: str
     """Why it failed, or empty."""
 
@@ -99,6 +102,8 @@ class Export:
     accuracies: Accuracies
     num_params: float
     macs: float
+    latency_ms: float
+    """NaN where it was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +128,11 @@ class Results:
     dataset: str
     space: str
     objective: str
-    """The name of what the search maximised."""
+    """The name of the score that the search maximised."""
+    objectives: Objectives
+    """That score, alone or with costs."""
+    latency_batch: int
+    """Images in the batch whose latency was measured, if one was."""
     trials: tuple[Trial, ...]
     """In their order."""
     truth: dict[str, Accuracies]
@@ -146,6 +155,11 @@ class Results:
         """The trials with an objective, the best first."""
         found = [trial for trial in self.trials if math.isfinite(trial.objective)]
         return sorted(found, key=lambda trial: -trial.objective)
+
+    @property
+    def front(self) -> list[Trial]:
+        """The trials on the front, the best score first; none where the score alone counted."""
+        return [trial for trial in self.scored if trial.is_on_front]
 
     @property
     def is_truth_made_here(self) -> bool:
@@ -171,6 +185,8 @@ def read_results(run: Path) -> Results:
         dataset=audit.dataset if audit else str(settings.get("dataset")),
         space=audit.space if audit else str(settings.get("space")),
         objective=str(options.get("objective")),
+        objectives=Objectives.parse(options.get("objectives", SCORE)),
+        latency_batch=settings.get("latency_batch", options.get("latency_batch", 1)),
         trials=trials,
         truth=truth,
         full_seconds=sum(s for row in trained if math.isfinite(s := number(row["seconds"]))),
@@ -238,6 +254,7 @@ def _trial(row: Mapping[str, str]) -> Trial:
         latency_ms=number(row.get("latency_ms")),
         seconds=number(row["seconds"]),
         is_uniform=row["uniform"] == "1",
+        is_on_front=row.get("on_front") == "1",
         reason=row["reason"],
     )
 
@@ -292,4 +309,5 @@ def _export(folder: Path) -> Export:
         ),
         num_params=number(metrics.get("num_params")),
         macs=number(metrics.get("macs")),
+        latency_ms=number(metrics.get("latency_ms")),
     )
