@@ -60,9 +60,9 @@ def _front(results: Results) -> str:
     front = {trial.candidate for trial in results.front}
     exported = len(front & {each.candidate for each in results.exports})
     return (
-        f"A front of {len(front)} net{'s' * (len(front) > 1)}, {exported or 'none'} of them "
-        f"exported: no other of {len(results.trials)} candidates scores as high on the proxy at no "
-        f"more {bounds(results.objectives)}."
+        f"A front of {len(front)} net{'s' * (len(front) > 1)}, {exported or 'none'} exported: no "
+        f"other of {len(results.trials)} candidates scores as high on the proxy at no more "
+        f"{bounds(results.objectives)}."
     )
 
 

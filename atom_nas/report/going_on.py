@@ -53,7 +53,7 @@ def _audit(results: Results) -> Iterator[Step]:
 
 def _export(results: Results) -> Iterator[Step]:
     if front := results.front:
-        if len(results.exports) < len(front):
+        if {trial.candidate for trial in front} - {each.candidate for each in results.exports}:
             yield Step(option=f"--top-k {len(front)}", purpose="train and export the whole front")
     elif results.trials:
         yield Step(

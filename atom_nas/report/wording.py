@@ -22,7 +22,7 @@ MEASURES = {
 }
 """What the score of a proxy, or the objective of a search, may be, by its name in the files."""
 
-COST_WORDS = {"params": "parameters", "macs": "multiply-adds", "latency": "milliseconds"}
+COST_WORDS = {"params": "parameters", "macs": "multiply-adds", "latency": "latency"}
 COST_HEADS = {"params": "Parameters", "macs": "MACs", "latency": "Latency (ms)"}
 """The costs that a search can optimise, in a sentence and at the head of a column."""
 
@@ -91,12 +91,13 @@ def cost(found: Costly, name: str) -> str:
 
 
 def costs(found: Costly, objectives: Objectives) -> str:
-    """Return all costs that are optimised: 12.3 k parameters, 0.31 milliseconds."""
-    return ", ".join(f"{cost(found, name)} {COST_WORDS[name]}" for name in objectives.costs)
+    """Return all costs that are optimised: 12.3 k parameters, 0.31 ms."""
+    units = {**COST_WORDS, "latency": "ms"}
+    return ", ".join(f"{cost(found, name)} {units[name]}" for name in objectives.costs)
 
 
 def bounds(objectives: Objectives) -> str:
-    """Return what a candidate of the front is compared at no more of: multiply-adds and ..."""
+    """Return what no other has at most as much of: multiply-adds and latency."""
     return " and ".join(COST_WORDS[name] for name in objectives.costs)
 
 
