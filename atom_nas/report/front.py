@@ -8,7 +8,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.labels import Name, write_names
-from atom_nas.report.results import Results, Trial
+from atom_nas.report.results import Results
+from atom_nas.report.trials import Trial
 from atom_nas.report.wording import COST_WORDS, bounds, measured, quantity, shorten
 from atom_nas.search import objectives
 from atom_nas.search.objectives import COSTS, Objectives

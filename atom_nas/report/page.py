@@ -19,9 +19,10 @@ from atom_nas.report.answers import HOW_TO_AUDIT, NOT_AUDITED, answers
 from atom_nas.report.figures import Plate, draw_all
 from atom_nas.report.going_on import steps
 from atom_nas.report.remarks import remarks
-from atom_nas.report.results import Results, Trial, read_results
+from atom_nas.report.results import Results, read_results
 from atom_nas.report.scatter import scatter
 from atom_nas.report.side_by_side import COMPARISON, columns
+from atom_nas.report.trials import Trial
 from atom_nas.scoring.estimator import SHARED_OVER
 from atom_nas.storage.files import write_atomically
 

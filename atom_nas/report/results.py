@@ -14,44 +14,14 @@ from numpy.typing import NDArray
 from atom_nas.audit.record import Audit
 from atom_nas.errors import DamagedError
 from atom_nas.export.card import is_retrained
+from atom_nas.report.trials import Trial, number, read_rows, read_trials
 from atom_nas.search.objectives import SCORE, Objectives
-from atom_nas.storage.files import check_files, read_csv, read_json
+from atom_nas.storage.files import check_files, read_json
 from atom_nas.storage.progress import tell
 
 Array = NDArray[np.float64]
 
 SPLITS = ("validation", "test")
-
-TRIAL_COLUMNS = frozenset(
-    (
-        *("candidate", "state", "objective", "proxy_accuracy"),
-        *("num_params", "macs", "latency_ms", "seconds", "uniform", "on_front", "reason"),
-    )
-)
-"""The columns of candidates.csv; the others are the fields of the architecture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One row of candidates.csv; the accuracy is a fraction."""
-
-    candidate: str
-    is_complete: bool
-    fields: dict[str, str]
-    objective: float
-    """The score that the search maximised, beside costs or alone."""
-    proxy_accuracy: float
-    num_params: float
-    macs: float
-    latency_ms: float
-    """NaN where no latency was measured."""
-    seconds: float
-    is_uniform: bool
-    """Drawn uniformly, not picked by the optimiser."""
-    is_on_front: bool
-    """No other is as good in all that was optimised; false where that is the score alone."""
-    reason: str
-    """Why it failed, or empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +146,8 @@ def read_results(run: Path) -> Results:
     audit = Audit.from_json(json.dumps(read_json(path)), str(path)) if path.exists() else None
     settings, options = read_json(run / "settings.json"), read_json(run / "options.json")
     lengths = read_json(run / "lengths.json") if (run / "lengths.json").exists() else {}
-    trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
-    trained = _rows(run / "truth.csv")
+    trials = read_trials(run / "candidates.csv")
+    trained = read_rows(run / "truth.csv")
     truth = _truth(trained, lengths.get("full_steps"))
     return Results(
         settings=settings,
@@ -229,33 +199,6 @@ def _others(
         (trial.candidate, trial.objective, truth[trial.candidate].validation)
         for trial in trials
         if trial.candidate not in audited and trial.candidate in truth
-    )
-
-
-def number(value: object) -> float:
-    """Return `value`, a number or its text, as a float; NaN for None and for empty text."""
-    return math.nan if value is None or value == "" else float(str(value))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of the CSV at `path`; none where there is no file, as without a search."""
-    return read_csv(path) if path.exists() else []
-
-
-def _trial(row: Mapping[str, str]) -> Trial:
-    return Trial(
-        candidate=row["candidate"],
-        is_complete=row["state"] == "COMPLETE",
-        fields={name: value for name, value in row.items() if name not in TRIAL_COLUMNS},
-        objective=number(row["objective"]),
-        proxy_accuracy=number(row["proxy_accuracy"]),
-        num_params=number(row["num_params"]),
-        macs=number(row["macs"]),
-        latency_ms=number(row.get("latency_ms")),
-        seconds=number(row["seconds"]),
-        is_uniform=row["uniform"] == "1",
-        is_on_front=row.get("on_front") == "1",
-        reason=row["reason"],
     )
 
 
