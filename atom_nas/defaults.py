@@ -11,6 +11,8 @@ from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.errors import UserError
 from atom_nas.options import DistillOptions, Options
+from atom_nas.parsing import parse_settings
+from atom_nas.scoring.space import IMAGE_SIZE
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.schedule import Training
 
@@ -46,7 +48,7 @@ def condensation(
     if is_distilled(method):
         recipe = RECIPES[options.recipe](dataset, images_per_class)
         if options.steps or device.type != "cuda":
-            steps = options.steps or dataset.distil_steps or SMALL_STEPS
+            steps = options.steps or dataset.defaults.distil_steps or SMALL_STEPS
             recipe = replace(recipe, steps=steps)
         recipe = adjust(recipe, options.adjust)
     return Condensation(
@@ -79,9 +81,17 @@ def _require_ready(options: DistillOptions, dataset: Dataset, number: int) -> No
         )
 
 
+def shrink(options: Options, dataset: Dataset) -> dict[str, int]:
+    """Return the settings of the space's nets on a proxy."""
+    size = dataset.defaults.image_size
+    known = {} if size is None else {IMAGE_SIZE: size}
+    return known | parse_settings("--shrink", options.shrink)
+
+
 def proxy_training(options: Options, dataset: Dataset) -> Training:
     """Return how a candidate is trained on a proxy."""
-    training = Training(steps=options.proxy_steps or CANDIDATE_STEPS, flip=dataset.flip)
+    steps = options.proxy_steps or dataset.defaults.proxy_steps or CANDIDATE_STEPS
+    training = Training(steps=steps, flip=dataset.flip)
     if options.proxy_epochs:
         num_images = parse_name(options.proxy)[1] * dataset.num_classes
         training = replace(training, steps=training.steps_in(options.proxy_epochs, num_images))
@@ -96,7 +106,7 @@ def full_training(options: Options, dataset: Dataset, device: torch.device) -> T
         return replace(training, steps=training.steps_in(options.full_epochs, num_images))
     if options.full_steps:
         return training
-    if dataset.full_steps:
-        return replace(training, steps=dataset.full_steps)
+    if steps := dataset.defaults.full_steps:
+        return replace(training, steps=steps)
     epochs = FULL_EPOCHS if device.type == "cuda" else SMALL_FULL_EPOCHS
     return replace(training, steps=max(training.steps, training.steps_in(epochs, num_images)))

@@ -16,14 +16,18 @@ from atom_nas.search.objectives import SCORE, Objectives
 from atom_nas.storage.files import CACHE, read_json
 from atom_nas.storage.run_folder import refuse_code_of
 
+AUTO = "auto"
+"""The proxy that a small audit chooses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DistillOptions:
     """What is condensed, and how."""
 
     proxy: str = "atom_ipc50"
-    """The small data set that stands for the full one: <method>_ipc<images per class>."""
-    dataset: str = "digits"
+    """The small data set that stands for the full one: <method>_ipc<images per class>; where there
+    is a search, auto takes what an audit of 30 candidates finds the best buy, the objective too."""
+    dataset: str = "cifar10_box"
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     data_dir: Path = CACHE
     """Where named data sets lie, or are downloaded to."""
@@ -41,7 +45,8 @@ class DistillOptions:
     """Folder of the results; default under runs/ (or proxies/ for distill), by what is in it."""
 
     def __post_init__(self) -> None:
-        parse_name(self.proxy)
+        if not self.chooses_proxy:
+            parse_name(self.proxy)
         if self.recipe not in RECIPE_NAMES:
             raise unknown("recipe", self.recipe, RECIPE_NAMES)
         if not 0 <= self.seed < 2**64:
@@ -51,6 +56,11 @@ class DistillOptions:
             if type(value) is int and each.name != "seed" and value < 1:
                 flag = f"--{each.name.replace('_', '-')}"
                 raise UserError(f"{flag} is {value}; it must be at least 1.")
+
+    @property
+    def chooses_proxy(self) -> bool:
+        """Whether an audit chooses the proxy; a distillation alone has none."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +103,9 @@ class Options(DistillOptions):
     the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
     objective: str = DEFAULT_MEASURE
     """What of the trainings on the proxy the search goes by: accuracy, accuracy_times_likelihood
-    (of a training label), loss, training_loss (mean over steps), final_training_loss; or combined
-    (a model of them and the free scores, fitted on the audited candidates)."""
+    (of a training label), loss, training_loss (mean over steps), final_training_loss; or by more:
+    combined_ranks (the mean rank by proxy and free scores, among the uniform start) or combined (a
+    model of both, fitted on the audited candidates)."""
     objectives: str = SCORE
     """What the search optimises, as in accuracy,macs: accuracy (the score on the proxy, whatever
     --objective makes of it) as high as can be and, as low as can be, any of params, macs, latency
@@ -160,6 +171,11 @@ class Options(DistillOptions):
     def is_latency_optimised(self) -> bool:
         """Whether the latency of each candidate is measured for the search to be low in it."""
         return "latency" in Objectives.parse(self.objectives).costs
+
+    @property
+    def chooses_proxy(self) -> bool:
+        """Whether an audit chooses the proxy."""
+        return self.proxy == AUTO
 
     @property
     def kept(self) -> Self:

@@ -31,6 +31,7 @@ from atom_nas.data.sources import open_dataset
 from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy
+from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import paper
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring import objective
@@ -86,6 +87,9 @@ def main(settings: Settings) -> None:
 
     def make(steps: int | None, _name: str, number: int) -> Proxy:
         recipe = None
+        if is_distilled(method) and dataset.excerpt:
+            ready = Ready(dataset=dataset, name=settings.proxy, seed=number)
+            return condense(ready, ready.folder(settings.out / "proxies"), CPU)
         if is_distilled(method):
             recipe = paper(dataset, images_per_class)
             recipe = replace(recipe, steps=steps or recipe.steps)

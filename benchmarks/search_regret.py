@@ -2,9 +2,10 @@
 
     python benchmarks/search_regret.py
 
-Every method searches in the same pools, whose candidates have committed rows (search_rows.py): the
-pool is the space. It picks the candidate of the highest validation accuracy among those that it has
-trained on the full data; its regret is how far that is below the best of the pool, in points.
+Every method searches in the same pools, whose candidates have committed rows (search_rows.py,
+search_convnets.py): the pool is the space. It picks the candidate of the highest validation
+accuracy among those that it has trained on the full data; its regret is how far that is below the
+best of the pool, in points.
 
 Cost is counted in full trainings of the mean candidate, by multiply-adds times images shown, to a
 hundredth; a distillation is paid whole before the first candidate. Each seed draws which training
@@ -25,10 +26,11 @@ import command
 import numpy as np
 import optuna
 from search_by_score import by_free_score, by_model, by_proxy, by_ranks
+from search_convnets import digits
 from search_figure import RANDOM, draw
 from search_full_data import Steps, evolution, halving, hyperband, random_search, tpe
 from search_pool import Pool, View
-from search_rows import all_pools
+from search_rows import nas_bench_201, nas_bench_201_shortened, nas_bench_201_whole
 from tqdm import trange
 
 from atom_nas.scoring.estimator import Array
@@ -51,6 +53,12 @@ class Settings:
 
     seeds: int = 50
     out: Path = Path(__file__).parent / "results" / "search_regret"
+
+
+def all_pools() -> list[Pool]:
+    """Return every pool."""
+    cells = nas_bench_201()
+    return [cells, nas_bench_201_shortened(cells), nas_bench_201_whole(), digits()]
 
 
 def methods(pool: Pool) -> dict[str, Callable[[View], Steps]]:

@@ -1,31 +1,20 @@
-"""The pools that search_regret.py searches in, from committed rows.
+"""The pools of NAS-Bench-201 that search_regret.py searches in, from committed rows.
 
-The table of NAS-Bench-201 has no test accuracies, and none before epoch 200; the ConvNets of digits
-have a test split and three lengths of full training. The free scores of these are taken once, and
-lie in results/cheaper-digits/free.csv.
+Its table has no test accuracies, and none before epoch 200.
 """
 
 import json
 from dataclasses import replace
 
 import numpy as np
-import torch
 from recompute_audits import RESULTS, cell, free_estimators, rows_of, trained
 from search_pool import Pool
 
 from atom_nas import plugins
-from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.truth_table import TruthTable
-from atom_nas.data.sources import open_dataset
-from atom_nas.distillation.macs import count_distillation
-from atom_nas.distillation.recipes import paper
-from atom_nas.options import CACHE
 from atom_nas.scoring.estimator import Estimator
-from atom_nas.scoring.objective import DEFAULT_MEASURE, MEASURES
 from atom_nas.scoring.space import load_space
-from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
-from atom_nas.training.schedule import Training
-from search_spaces.convnet import CHOICES
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
 
 
 def nas_bench_201() -> Pool:
@@ -111,93 +100,3 @@ def nas_bench_201_whole() -> Pool:
         shorter={},
         eta=4,
     )
-
-
-OF_240, OF_300 = ("c3bf4eee336ac3d0", "21a25fbb292adbd8"), "499b3ff46e126cae"
-"""Digests among the rows of digits: of trainings of 240 steps, on random images and on distilled
-ones; and of the set after 300 steps of distillation, which is left out for that after 100."""
-
-
-def digits() -> Pool:
-    """Return the ConvNets of digits under 2 M multiply-adds: three lengths of full training."""
-    dataset = open_dataset("digits", CACHE, seed=0)
-    space = load_space("convnet", dataset.image_shape, dataset.num_classes)
-    folder = RESULTS / "cheaper-digits"
-    truth = rows_of(folder / "truth.csv")
-    names = list(dict.fromkeys(row["candidate"] for row in truth))
-    words = (map(_value, name.split("-")) for name in names)
-    fields = tuple(CHOICES)
-    nets = [space.module.Architecture(**dict(zip(fields, each, strict=True))) for each in words]
-    macs = float(np.mean([space.cost(net).macs for net in nets]))
-
-    def passes(steps: int, images: int) -> float:
-        shown = Training(steps=steps, flip=False).images_shown(images)
-        return FORWARD_BACKWARD * shown + FORWARD * len(dataset.validation)
-
-    def accuracies(steps: str, split: str) -> list[tuple[float, ...]]:
-        own = [row for row in truth if row["steps"] == steps]
-        column = f"{split}_accuracy"
-        return [tuple(float(r[column]) for r in own if r["candidate"] == name) for name in names]
-
-    rows = [*rows_of(folder / "scores.csv"), *rows_of(RESULTS / "distil-digits" / "scores.csv")]
-    used = [r for r in rows if r["training_digest"] in OF_240 and r["proxy_digest"] != OF_300]
-    recipe = replace(paper(dataset, 50), steps=100)
-    setup = {"atom_ipc50": count_distillation(recipe, dataset.train, 50), "random_ipc50": 0.0}
-    proxies: dict[str, tuple[Estimator, ...]] = {}
-    for name, key in sorted({(row["proxy"], row["proxy_digest"]) for row in used}):
-        own = {row["candidate"]: row for row in used if row["proxy_digest"] == key}
-        found = _on_a_proxy(
-            name, [own[each] for each in names], setup[name], macs * passes(240, 500)
-        )
-        proxies[name] = (*proxies.get(name, ()), found)
-    free = FreeScores(
-        folder / "free.csv", space=space, dataset=dataset, seed=0, device=torch.device("cpu")
-    )
-    full = passes(960, len(dataset.train))
-    return Pool(
-        name=f"digits, {len(names)} ConvNets",
-        names=tuple(names),
-        trainings=tuple(accuracies("960", "validation")),
-        test=np.mean(accuracies("960", "test"), axis=1),
-        full_macs=macs * full,
-        proxies=proxies,
-        free=tuple(free.estimators(nets)),
-        shorter={
-            passes(steps, len(dataset.train)) / full: np.mean(
-                accuracies(str(steps), "validation"), axis=1
-            )
-            for steps in (240, 480)
-        },
-        eta=2,
-    )
-
-
-def _value(word: str) -> int | str:
-    return int(word) if word.isdigit() else word
-
-
-def _on_a_proxy(name: str, rows: list[dict[str, str]], setup: float, macs: float) -> Estimator:
-    """Return the scores of trainings that took so many multiply-adds each, and `setup` before."""
-    outcomes = [
-        Outcome(
-            accuracy=float(row["accuracy"]),
-            loss=float(row["loss"]),
-            curve=tuple(map(float, row["curve"].split())),
-        )
-        for row in rows
-    ]
-    found = {key: np.array([by(each) for each in outcomes]) for key, by in MEASURES.items()}
-    return Estimator(
-        name=name,
-        kind="distilled" if setup else "random",
-        scores=found.pop(DEFAULT_MEASURE),
-        variants=found,
-        setup_macs=setup,
-        macs_per_candidate=macs,
-    )
-
-
-def all_pools() -> list[Pool]:
-    """Return every pool."""
-    cells = nas_bench_201()
-    return [cells, nas_bench_201_shortened(cells), nas_bench_201_whole(), digits()]

@@ -36,6 +36,7 @@ def args(tmp_path):
     rows = [f"{width},{width / 100}\n" for width in range(1, 61)]
     (tmp_path / "wider.csv").write_text("candidate,validation_accuracy\n" + "".join(rows))
     common = {
+        "dataset": "digits",
         "space": tmp_path / "widths.py",
         "truth": tmp_path / "wider.csv",
         "proxy": "random_ipc5",

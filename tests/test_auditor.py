@@ -245,9 +245,10 @@ def test_exchanged_test_labels_change_no_choice(auditor, space):
         for audit in (first, other)
     ]
     assert blank[0] == blank[1]
-    outcomes = auditor.scorer.outcomes("atom_ipc2", sample[0][0], seed=sample[0][1])
+    own = auditor.scorer.estimate("atom_ipc2", sample[:1])
+    free = auditor.free.estimators([sample[0][0]])
     predictions = {
-        replace(auditor, truth=truth).fit_model(sample)(sample[0][0], outcomes)
+        replace(auditor, truth=truth).fit_model(sample)(own, free).item()
         for truth in (Wide(), Exchanged())
     }
     assert len(predictions) == 1

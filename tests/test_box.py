@@ -110,7 +110,7 @@ def test_real_images_are_drawn_from_the_box_anew_for_each_seed(box, tmp_path):
         ({"against": "equal_cost"}, ["--against equal_cost", "--dataset cifar10"]),
         ({"against": "all"}, ["--against all", "--dataset cifar10"]),
         ({"max_macs": 5_000_001}, ["--max-macs 5000001", "5000000", "--dataset cifar10"]),
-        ({"space": "mobile"}, ["convnet", "mobile"]),
+        ({"space": "mobile"}, ["convnet", "mobile", "--dataset digits"]),
     ],
 )
 def test_what_needs_all_the_images_is_refused_in_one_line(tmp_path, change, culprits):

@@ -8,6 +8,7 @@ import torch
 
 from atom_nas import plugins
 from atom_nas.data.sources import open_dataset
+from atom_nas.data.splits import Defaults
 from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.options import Options
 from atom_nas.pipeline.opening import open_pipeline
@@ -72,6 +73,6 @@ def test_a_data_set_may_know_how_long_a_full_training_is(tmp_path, digits, given
 def test_a_data_set_may_know_how_long_it_is_to_be_distilled(digits, given, device, steps):
     options = Options(dataset="digits", **given)
     assert condensation(options, digits, torch.device(device)).recipe.steps == steps
-    unknown = replace(digits, distil_steps=None)
+    unknown = replace(digits, defaults=Defaults())
     expected = 300 if (given, device) == ({}, "cpu") else steps
     assert condensation(options, unknown, torch.device(device)).recipe.steps == expected

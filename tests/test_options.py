@@ -15,7 +15,7 @@ def test_defaults_are_the_main_job():
     options = Options()
     assert (options.proxy, options.dataset, options.space) == (
         "atom_ipc50",
-        "digits",
+        "cifar10_box",
         "convnet",
     )
     assert (options.trials, options.sampler, options.audit_size) == (40, "tpe", None)
@@ -50,12 +50,12 @@ def test_seed_zero_is_allowed():
 @pytest.mark.parametrize(
     ("options", "folder"),
     [
-        (Options(), "runs/digits-convnet-atom_ipc50-seed0"),
+        (Options(), "runs/cifar10_box-convnet-atom_ipc50-seed0"),
         (
             Options(dataset="/x/cells.npz", space="./mine.py", seed=2),
             "runs/cells-mine-atom_ipc50-seed2",
         ),
-        (Options(proxy="dm_ipc3"), "runs/digits-convnet-dm_ipc3-seed0"),
+        (Options(proxy="dm_ipc3"), "runs/cifar10_box-convnet-dm_ipc3-seed0"),
         (Options(out=Path("here")), "here"),
     ],
 )

@@ -28,9 +28,10 @@ def rival(name, kind, verdict, cost=0.0, low=0.5, corrected=0.001):
     )
 
 
-def model(rho):
-    found = figures("combined_model", "model", rho=rho)
-    return [Combined(figures=found, base=found, uplift=versus("undecided"))]
+def joint(*, ranks=None, model=None):
+    rhos = {"combined_ranks": ranks, "combined_model": model}
+    found = [figures(name, "model", rho=rho) for name, rho in rhos.items() if rho is not None]
+    return [Combined(figures=each, base=each, uplift=versus("undecided")) for each in found]
 
 
 PROXY = figures("atom", "distilled", 10.0)
@@ -39,7 +40,11 @@ FREE = rival("free", "rank_average", "worse")
 
 
 def proposed(rivals, *, rho=0.8, n=30, objective="accuracy"):
-    return propose(PROXY, rivals, model(rho), n=n, objective=objective)
+    return said(propose(PROXY, rivals, joint(model=rho), n=n, objective=objective))
+
+
+def said(proposal):
+    return [proposal.sentence] if proposal else []
 
 
 def test_a_cheaper_set_and_a_better_free_score_are_proposed_together():
@@ -48,8 +53,8 @@ def test_a_cheaper_set_and_a_better_free_score_are_proposed_together():
         "atom and costs less; free ranks better than atom and costs no more: a model joins both)."
     ]
     alone = replace(FREE, p_worse_corrected=0.06)
-    (said,) = proposed([alone])
-    assert "with --objective combined (free ranks better than atom, taken alone, and" in said
+    (sentence,) = proposed([alone])
+    assert "with --objective combined (free ranks better than atom, taken alone, and" in sentence
 
 
 @pytest.mark.parametrize(
@@ -79,9 +84,25 @@ def test_of_several_the_one_ahead_by_most_else_the_cheapest():
 def test_what_cannot_be_run_or_is_no_gain_is_not_proposed():
     assert proposed([rival("full_annealed", "full_data", "worse", 10.0)]) == []
     assert proposed([FREE], rho=0.69) == []  # the model ranks worse than the proxy
-    assert propose(PROXY, [FREE], [], n=30, objective="accuracy") == []
-    assert proposed([FREE], objective="combined") == []  # the search has it already
+    assert propose(PROXY, [FREE], [], n=30, objective="accuracy") is None
+    for objective in ("combined", "combined_ranks"):
+        assert proposed([FREE], objective=objective) == []  # the search has it already
     assert proposed([RANDOM, FREE], n=29) == []
+
+
+@pytest.mark.parametrize(
+    ("rhos", "objective"),
+    [
+        ({"ranks": 0.8, "model": 0.81}, "combined"),
+        ({"ranks": 0.8, "model": 0.8}, "combined_ranks"),  # it needs no audited candidates
+        ({"ranks": 0.7}, "combined_ranks"),  # no better than the proxy, and no worse
+        ({"ranks": 0.69, "model": 0.69}, None),
+    ],
+)
+def test_of_both_joint_objectives_the_better_else_the_cheaper(rhos, objective):
+    found = propose(PROXY, [FREE], joint(**rhos), n=30, objective="accuracy")
+    assert (found and found.objective) == objective
+    assert not found or f"with --objective {objective} (" in found.sentence
 
 
 @pytest.mark.parametrize("objective", ["accuracy", ""])

@@ -91,7 +91,7 @@ def test_names_that_do_not_fit_are_user_errors(tmp_path, space):
         TruthTable.open(str(tmp_path / "no.csv"), space, "cifar10")
     with pytest.raises(UserError, match="Did you mean 'nas_bench_201'"):
         TruthTable.open("nas_bench_101", space, "cifar10")
-    with pytest.raises(UserError, match="use --space nas_bench_201"):
+    with pytest.raises(UserError, match="give --space nas_bench_201"):
         TruthTable.open("nas_bench_201", load_space("convnet", SHAPE, 10), "cifar10")
     with pytest.raises(UserError, match="unknown data set of NAS-Bench-201 'digits'"):
         TruthTable.open("nas_bench_201", space, "digits")

@@ -1,15 +1,14 @@
 """The audit of a proxy: a sample scored in every way that is compared, and judged."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from atom_nas.audit.combination import MIN_FITTED, combine, fit_predictor
+from atom_nas.audit.combination import MIN_FITTED, Joined, combine, fit_predictor
 from atom_nas.audit.figures import WIDTH, audit_scores
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.record import Audit
@@ -24,7 +23,6 @@ from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
 from atom_nas.storage.files import write_json
 from atom_nas.storage.progress import follow
-from atom_nas.training.fit import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +49,8 @@ class Auditor:
     """Of the images that candidates are measured on, (N,)."""
     sizes: tuple[int, ...] = ()
     """Images a class of the random sets that the worth of the proxy is measured by."""
+    chosen_on: Sample = ()
+    """Candidates by whose audit the proxy was chosen: of those audited again it is said."""
 
     def audit(self, sample: Sample) -> Audit:
         """Score the sample in every way, and write audit.csv and audit.json."""
@@ -58,13 +58,14 @@ class Auditor:
         rivals = self.rivals.estimate(proxy, sample)
         sets = {size: self.scorer.estimate(f"random_ipc{size}", sample) for size in self.sizes}
         free, truth = self._free(sample), self._truth(sample)
+        names = [candidate_name(architecture) for architecture, _ in sample]
         audit = audit_scores(
             proxy,
             [*rivals, *free],
             truth,
             combined=combine(proxy, free, truth.mean, seed=self.seed),
             sets=sets,
-            candidates=[candidate_name(architecture) for architecture, _ in sample],
+            candidates=names,
             dataset=self.dataset,
             space=self.space,
             seed=self.seed,
@@ -73,15 +74,18 @@ class Auditor:
             caution=self._caution(proxy),
             objective=self.objective,
         )
+        if remark := self._remark(names):
+            first, *others = audit.sentences
+            audit = replace(audit, sentences=(first, remark, *others))
         write_audit(self.folder / "audit.csv", audit)
         write_json(self.folder / "audit.json", json.loads(audit.to_json()))
         return audit
 
-    def fit_model(self, sample: Sample) -> Callable[[Any, Sequence[Outcome]], float]:
-        """Return what predicts the rank (a share, 1 for the best) of a new candidate.
+    def fit_model(self, sample: Sample) -> Joined:
+        """Return what predicts the ranks (shares, 1 for the best) of new candidates.
 
-        From it and its outcomes on each condensation; fitted on all of the sample. Raises UserError
-        for a sample that is too small to fit.
+        From their scores by the proxy and the free ones; fitted on all of the sample. Raises
+        UserError for a sample that is too small to fit.
         """
         if len(sample) < MIN_FITTED:
             raise UserError(
@@ -89,13 +93,17 @@ class Auditor:
                 f"--audit-size {MIN_FITTED} or more, or another --objective."
             )
         proxy, free = self.scorer.estimate(self.proxy, sample), self._free(sample)
-        predict_ranks = fit_predictor(proxy, free, self._truth(sample).mean)
+        return fit_predictor(proxy, free, self._truth(sample).mean)
 
-        def predict(architecture: Any, outcomes: Sequence[Outcome]) -> float:
-            own = self.scorer.summarize(self.proxy, [outcomes], macs=0.0)
-            return float(predict_ranks(own, self.free.estimators([architecture]))[0])
-
-        return predict
+    def _remark(self, names: Sequence[str]) -> str:
+        """Say how many of the candidates of these names the proxy was chosen by, or nothing."""
+        known = {candidate_name(architecture) for architecture, _ in self.chosen_on}
+        if not (count := len(known.intersection(names))):
+            return ""
+        return (
+            f"{count} of these {len(names)} candidates are among the {len(known)} by which --proxy "
+            f"auto chose {self.proxy}, which favours it: the space has too few others."
+        )
 
     def _caution(self, proxy: Estimator) -> str:
         """Say that most candidates learnt nothing from the proxy, or nothing."""

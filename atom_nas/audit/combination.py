@@ -19,6 +19,9 @@ NUM_FOLDS, NUM_DEALS = 10, 5
 MIN_FITTED = 10
 """Under so many audited candidates no model is fitted."""
 
+Joined = Callable[[Estimator, Sequence[Estimator]], Array]
+"""From the scores of n candidates by the proxy and by all free scores to one of each, (n,)."""
+
 FAILED = -1e300
 """What a failed score is to a model: below all others, whichever candidates it is seen among."""
 
@@ -54,9 +57,7 @@ def combine(
     return pairs
 
 
-def fit_predictor(
-    proxy: Estimator, free: Sequence[Estimator], truth: Array
-) -> Callable[[Estimator, Sequence[Estimator]], Array]:
+def fit_predictor(proxy: Estimator, free: Sequence[Estimator], truth: Array) -> Joined:
     """Return what predicts the ranks (shares, 1 for the best) of new candidates.
 
     It takes their scores by the proxy and the free scores; the model is fitted on all of the

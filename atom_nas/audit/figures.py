@@ -78,6 +78,7 @@ def audit_scores(
         for estimator, base in combined
     )
     is_open = bool(objective) and not tied and decision != "yes"
+    proposal = propose(figures, judged, together, n=n, objective=objective) if is_open else None
     return Audit(
         dataset=dataset,
         space=space,
@@ -113,9 +114,10 @@ def audit_scores(
             *verdict.say_what_noise_costs(seeds, ceiling),
             *verdict.suggest_measure(proxy.measure, better),
             *([worth.sentence] if worth else []),
-            *(propose(figures, judged, together, n=n, objective=objective) if is_open else []),
+            *([proposal.sentence] if proposal else []),
         ),
         worth=worth,
+        proposal=proposal,
     )
 
 

@@ -1,13 +1,13 @@
 """What to run after an audit that did not say yes: the better buy among what is there to be run.
 
-The rule is written in docs/audit.md. A free score searches only as a part of a model (--objective
-combined), and full data at equal cost not at all: what cannot be run is not proposed.
+The rule is written in docs/audit.md. A free score searches only together with the proxy (`JOINT`),
+and full data at equal cost not at all: what cannot be run is not proposed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from atom_nas.audit.ranking import MIN_CANDIDATES
-from atom_nas.audit.record import Combined, Figures, Rival
+from atom_nas.audit.record import Combined, Figures, Proposal, Rival
 from atom_nas.audit.verdict import TOLERANCE, is_refused_for
 from atom_nas.scoring.estimator import Kind
 
@@ -15,9 +15,13 @@ SETS: tuple[Kind, ...] = ("distilled", "random", "coreset")
 """What --proxy takes."""
 
 FREE: tuple[Kind, ...] = ("size", "zero_cost", "rank_average")
-"""What --objective combined puts together with the proxy."""
+"""What an objective puts together with the proxy."""
 
-COMBINED = "combined"
+JOINT: Mapping[str, tuple[str, str]] = {
+    "combined_ranks": ("combined_ranks", "the mean rank joins both"),
+    "combined": ("combined_model", "a model joins both"),
+}
+"""Objectives that do so, the cheaper first: which estimator each of them is, and how it does it."""
 
 
 def propose(
@@ -27,24 +31,24 @@ def propose(
     *,
     n: int,
     objective: str,
-) -> list[str]:
-    """Propose another set, the model, or both, with the reasons; nothing where neither is better.
+) -> Proposal | None:
+    """Propose another set, a joint objective, or both, with the reasons, or nothing.
 
     `objective` is what the search goes by so far.
     """
     if n < MIN_CANDIDATES:
-        return []
-    options, reasons = [], []
+        return None
+    reasons = []
     if other := _better_buy(proxy, rivals, SETS):
-        options.append(f"--proxy {other.figures.name}")
         reasons.append(_reason(proxy, other))
     free = _better_buy(proxy, rivals, FREE)
-    if free and objective != COMBINED and _is_model_as_good(proxy, combined):
-        options.append(f"--objective {COMBINED}")
-        reasons.append(f"{_reason(proxy, free)}: a model joins both")
-    if not options:
-        return []
-    return [f"next: the same command with {' '.join(options)} ({'; '.join(reasons)})."]
+    joint = _best_joint(proxy, combined) if free and objective not in JOINT else None
+    if free and joint:
+        reasons.append(f"{_reason(proxy, free)}: {JOINT[joint][1]}")
+    if not reasons:
+        return None
+    name = other.figures.name if other else None
+    return Proposal(proxy=name, objective=joint, reason="; ".join(reasons))
 
 
 def _better_buy(proxy: Figures, rivals: Sequence[Rival], kinds: Sequence[Kind]) -> Rival | None:
@@ -76,7 +80,12 @@ def _reason(proxy: Figures, rival: Rival) -> str:
     return f"{name} ranks better than {proxy.name}{alone} and costs no more"
 
 
-def _is_model_as_good(proxy: Figures, combined: Iterable[Combined]) -> bool:
-    """Return whether there is a model, and it ranks these candidates no worse than the proxy."""
-    models = (both.figures for both in combined if both.figures.kind == "model")
-    return any(model.spearman.value >= proxy.spearman.value for model in models)
+def _best_joint(proxy: Figures, combined: Iterable[Combined]) -> str | None:
+    """Return the joint objective that ranks these candidates best, of equals the cheaper.
+
+    None where each ranks them worse than the proxy.
+    """
+    found = {both.figures.name: both.figures.spearman.value for both in combined}
+    known = [each for each, (name, _) in JOINT.items() if name in found]
+    best = max(known, key=lambda each: found[JOINT[each][0]], default=None)
+    return best if best and found[JOINT[best][0]] >= proxy.spearman.value else None

@@ -118,6 +118,22 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """What to run in place of the proxy: another one, another objective, or both."""
+
+    proxy: str | None
+    objective: str | None
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """It in words."""
+        given = {"proxy": self.proxy, "objective": self.objective}
+        options = " ".join(f"--{name} {value}" for name, value in given.items() if value)
+        return f"next: the same command with {options} ({self.reason})."
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """The audit of a proxy against its rivals."""
 
@@ -154,6 +170,8 @@ class Audit:
     """The decision and what it rests on, in words."""
     worth: Worth | None = None
     """In random images a class; None where no random sets of other sizes were scored."""
+    proposal: Proposal | None = None
+    """None where there is no better buy, or the proxy is to be used."""
 
     @property
     def n(self) -> int:

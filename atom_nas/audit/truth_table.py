@@ -53,8 +53,9 @@ class TruthTable:
         module = plugins.load("atom_nas.audit.truths", name, kind="truth", needs=NEEDS)
         if space.name != module.SPACE:
             raise UserError(
-                f"--truth {name} holds candidates of {module.SPACE}, not of {space.name}; "
-                f"use --space {module.SPACE}, or --truth training on a data set that is whole."
+                f"{name} holds full-data accuracies of the space {module.SPACE}, not of "
+                f"{space.name}; give --space {module.SPACE}, or a whole data set without --truth, "
+                "as in --dataset digits."
             )
         return cls(
             name,

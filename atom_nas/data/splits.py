@@ -31,6 +31,22 @@ class Excerpt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """What is known to do for a data set: a run takes it where its options leave it open."""
+
+    max_macs: int | None = None
+    """Multiply-adds an image that no candidate exceeds: for a set that is for a first look."""
+    image_size: int | None = None
+    """Height and width of a proxy's images in which nets are ranked as in their own."""
+    proxy_steps: int | None = None
+    """Steps of a candidate on a proxy that rank as more do."""
+    distil_steps: int | None = None
+    """Steps of a distillation that suffice to rank nets where there is no GPU."""
+    full_steps: int | None = None
+    """Steps of a training on all its images that suffice: a run then does not find it out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """What a data set plug-in loads: the splits that its files come with.
 
@@ -46,14 +62,7 @@ class Source:
     """Whether a mirrored image keeps its class (false for digits)."""
     whiten: bool = False
     """Whether it is distilled in ZCA-whitened space, as the papers do with CIFAR."""
-    max_macs: int | None = None
-    """Multiply-adds an image that no candidate exceeds, unless a run says otherwise: for a set that
-    is for a first look."""
-    distil_steps: int | None = None
-    """Steps of a distillation that suffice to rank nets where there is no GPU, if that is known."""
-    full_steps: int | None = None
-    """Steps of a training on all its images that suffice, where that is known: a run then does not
-    find it out."""
+    defaults: Defaults = Defaults()
     excerpt: Excerpt | None = None
     """Set where the splits are a few of a data set's images."""
     about: str = ""
@@ -102,9 +111,7 @@ class Dataset:
     test: ImageSet
     flip: bool
     whiten: bool = False
-    max_macs: int | None = None
-    distil_steps: int | None = None
-    full_steps: int | None = None
+    defaults: Defaults = Defaults()
     excerpt: Excerpt | None = None
     about: str = ""
 
@@ -144,9 +151,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         test=test,
         flip=source.flip,
         whiten=source.whiten,
-        max_macs=source.max_macs,
-        distil_steps=source.distil_steps,
-        full_steps=source.full_steps,
+        defaults=source.defaults,
         excerpt=source.excerpt,
         about=source.about,
     )

@@ -54,7 +54,7 @@ def open_budget(
     """Return the limits that `options` and the data set give; latencies lie in the run `folder`."""
     limits = Limits(
         num_params=options.max_params,
-        macs=options.max_macs or dataset.max_macs,
+        macs=options.max_macs or dataset.defaults.max_macs,
         latency_ms=options.max_latency_ms,
     )
     latencies = None

@@ -12,12 +12,12 @@ from atom_nas.audit.truth_table import TruthTable
 from atom_nas.audit.worth import sizes_up_to
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset, whole_of
-from atom_nas.defaults import condensation, full_training, proxy_training
+from atom_nas.defaults import condensation, full_training, proxy_training, shrink
 from atom_nas.distillation.condense import Condensation
 from atom_nas.distillation.ready import Ready
 from atom_nas.errors import UserError
-from atom_nas.options import Options
-from atom_nas.parsing import parse_settings
+from atom_nas.options import AUTO, DistillOptions, Options
+from atom_nas.pipeline.auto import choose
 from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
@@ -25,7 +25,7 @@ from atom_nas.pipeline.place import InFolder, open_shared
 from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.space import Space, load_space
+from atom_nas.scoring.space import IMAGE_SIZE, Space, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.candidate import Candidate
 from atom_nas.storage.files import write_json
@@ -52,20 +52,22 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
 
     Raises UserError before anything is written where an option does not fit the data.
     """
-    deadline = Deadline(options.hours)
+    asked, deadline = options, Deadline(options.hours)
+    if asked.chooses_proxy:  # the others are compared with the default
+        options = replace(options, proxy=DistillOptions.proxy)
     device = resolve_device(options.device)
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
-    shrink = parse_settings("--shrink", options.shrink)
-    shrunk = space.shrunk(shrink)
+    on_proxy = shrink(options, dataset)
+    shrunk = space.shrunk(on_proxy)
     if options.worth:
         sizes_up_to(dataset.train.smallest_class)
     table = _open_table(options, dataset, space)
     data = _to_train_on(dataset, job, options.seed)
     proxy, full = proxy_training(options, dataset), full_training(options, data, device)
     is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
-    is_full_open = not (options.full_steps or options.full_epochs or data.full_steps)
+    is_full_open = not (options.full_steps or options.full_epochs or data.defaults.full_steps)
     settings = {
         **job.identity,
         "validation_digest": dataset.validation.digest,
@@ -74,33 +76,32 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "space_digest": space.digest,
         "sampler": options.sampler,
         "max_params": options.max_params,
-        "max_macs": options.max_macs or dataset.max_macs,
-        "shrink": shrink,
+        "max_macs": options.max_macs or dataset.defaults.max_macs,
+        "shrink": on_proxy,
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": full.steps if options.full_steps or options.full_epochs else None,
     }
+    if asked.chooses_proxy:
+        settings["proxy"] = AUTO
     if options.max_latency_ms is not None:
         settings["max_latency_ms"] = options.max_latency_ms
         settings["latency_batch"] = options.latency_batch
     if device.type != "cpu":  # candidates draw other random numbers there
         settings["device_type"] = device.type
-    name = options.folder.resolve().name
+    name = asked.folder.resolve().name
     if options.storage is not None:
         settings["storage"] = name
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with (
         open_shared(options.storage, name, settings) as shared,
-        open_run(options.folder, settings, is_shared=shared is not None) as folder,
+        open_run(asked.folder, settings, is_shared=shared is not None) as folder,
         closing(trainer),
     ):
         place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
-            write_json(folder / "options.json", options.kept)
-        if dataset.max_macs and not options.max_macs:
-            note(
-                f"candidates have at most {dataset.max_macs:,} multiply-adds on {dataset.name}; "
-                "--max-macs says otherwise."
-            )
+            write_json(folder / "options.json", asked.kept)
+        for line in _taken_by_default(options, dataset):
+            note(line)
         if data.excerpt:
             note(
                 f"nets are exported with weights from the {len(data.train):,} images of "
@@ -139,8 +140,23 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
             ),
             table=table,
         )
-        yield Pipeline(run=run, deadline=deadline)
+        yield Pipeline(run=choose(run) if asked.chooses_proxy else run, deadline=deadline)
         place.copy()
+
+
+def _taken_by_default(options: Options, dataset: Dataset) -> Iterator[str]:
+    """Yield a line for each default of the data set that a result depends on."""
+    macs, size = dataset.defaults.max_macs, dataset.defaults.image_size
+    if macs and not options.max_macs:
+        yield (
+            f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs says "
+            "otherwise."
+        )
+    if size and IMAGE_SIZE not in options.shrink:
+        yield (
+            f"candidates are trained on {options.proxy} at {size} x {size} pixels; --shrink "
+            f"{IMAGE_SIZE}={dataset.image_shape[1]} says otherwise."
+        )
 
 
 def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:
@@ -155,7 +171,7 @@ def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable 
 
 def _refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
     """Raise UserError where an option needs all the images, of which an excerpt has a few."""
-    needs, macs = "", dataset.max_macs
+    needs, macs = "", dataset.defaults.max_macs
     if options.truth == "training":
         needs = "--truth training"
     elif set(AGAINST[options.against]) & set(FULL):

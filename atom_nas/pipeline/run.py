@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ from atom_nas.defaults import AUDITED, AUDITED_BY_TABLE, condensation
 from atom_nas.distillation.condense import condense
 from atom_nas.distillation.names import parse_name
 from atom_nas.distillation.proxy import Proxy
-from atom_nas.options import Options
+from atom_nas.options import AUTO, Options
 from atom_nas.pipeline.budget import Budget
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.pipeline.place import Place
 from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.scorer import Scorer
-from atom_nas.scoring.space import Space
+from atom_nas.scoring.scorer import Sample, Scorer
+from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.search.objectives import Objectives
 from atom_nas.search.study import read_candidates
 from atom_nas.training.schedule import Training
@@ -50,6 +51,14 @@ class Run:
     """Full-data trainings: of what is exported, and of the audit where it takes no table."""
     table: TruthTable | None
     """Where the audit takes its truth from, if not from `trained`."""
+    chosen_on: Sample = ()
+    """The candidates by which --proxy auto chose the proxy, where it did."""
+
+    @property
+    def kept_options(self) -> Options:
+        """What a later call takes up from the folder."""
+        kept = self.options.kept
+        return replace(kept, proxy=AUTO) if self.chosen_on else kept
 
     @property
     def objective(self) -> Objective:
@@ -86,10 +95,12 @@ class Run:
     def audited(self) -> Iterator[tuple[Any, int]]:
         """Yield the audited (architecture, seed), until the space is used up.
 
-        The uniform draws of a search come first, unless it needed the audit before it began.
+        The uniform draws of a search come first, unless it needed the audit before it began. Those
+        by which the proxy was chosen come last.
         """
         needs_audit = self.objective.needs_audit
         found = [] if needs_audit else read_candidates(self.place.trials, self.space)
+        last = {candidate_name(architecture) for architecture, _ in self.chosen_on}
         uniform = [each for each in found if each.is_uniform and each.cost is not None]
         drawn = audited_sample(
             self.space,
@@ -98,7 +109,9 @@ class Run:
             cost=self.budget.limited_cost,
             seed=self.options.seed,
         )
-        return (each for each in drawn if self.table is None or self.table.can_tell(each[0]))
+        fresh = (each for each in drawn if candidate_name(each[0]) not in last)
+        told = chain(fresh, self.chosen_on)
+        return (each for each in told if self.table is None or self.table.can_tell(each[0]))
 
     def settled(self) -> TrainedTruth:
         """Return the full-data trainings, at a length that suffices."""
@@ -110,6 +123,18 @@ class Run:
         """Of rivals on the full data: the truth's, or as given where a table has that."""
         return self.lengths.full if self.table is None else self.lengths.given_full
 
+    @cached_property
+    def free(self) -> FreeScores:
+        """Free scores of candidates."""
+        return FreeScores(
+            self.folder / "free.csv",
+            space=self.space,
+            dataset=self.dataset,
+            seed=self.options.seed,
+            device=self.device,
+            open_table=self.place.table,
+        )
+
     def auditor(self) -> Auditor:
         """Return what judges the proxy; where the truth is trained for, its length is settled."""
         options, scorer = self.options, self.scorer()
@@ -119,14 +144,7 @@ class Run:
             dataset=self.dataset.name,
             space=self.space.name,
             scorer=scorer,
-            free=FreeScores(
-                self.folder / "free.csv",
-                space=self.space,
-                dataset=self.dataset,
-                seed=options.seed,
-                device=self.device,
-                open_table=self.place.table,
-            ),
+            free=self.free,
             rivals=Rivals(
                 scorer=scorer,
                 dataset=self.dataset,
@@ -144,5 +162,6 @@ class Run:
             objective=options.objective,
             width=options.until_width,
             labels=self.dataset.validation.labels,
+            chosen_on=self.chosen_on,
             sizes=sizes_up_to(self.dataset.train.smallest_class) if options.worth else (),
         )

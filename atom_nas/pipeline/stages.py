@@ -1,22 +1,24 @@
 """The stages of a run in order: each takes what the run folder holds, and makes the rest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from atom_nas.audit.combination import Joined
 from atom_nas.audit.record import Audit
 from atom_nas.errors import UserError
 from atom_nas.pipeline.budget import FLAGS
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.ending import ending
-from atom_nas.pipeline.evaluation import Evaluation
+from atom_nas.pipeline.evaluation import AmongReference, Evaluation, Prediction
 from atom_nas.pipeline.exports import export_best
 from atom_nas.pipeline.lengths import LOOKED_AT
 from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.watch import Watch
 from atom_nas.report import write_report
 from atom_nas.report.wording import bounds, costs
+from atom_nas.scoring.space import architecture_json
 from atom_nas.search.candidate import Candidate, best_first, front_of
 from atom_nas.search.importances import write_importances
 from atom_nas.search.objectives import spread
@@ -42,7 +44,7 @@ class Pipeline:
         audit has its sample audited first. From now on the folder has the options of this search.
         """
         run = self.run
-        write_json(run.folder / "options.json", run.options.kept)
+        write_json(run.folder / "options.json", run.kept_options)
         self._look(self._first_accuracies)
         study, is_cut = self._study(), False
         self._say(self._forecast())
@@ -129,24 +131,24 @@ class Pipeline:
         """Return the search by the objective and the training of now."""
         run, options = self.run, self.run.options
         scorer, name = run.scorer(), options.proxy
-        predict = None
+        joined: Joined | None = None
         goes_by = {
             "objective": run.objective,
             "proxies": [proxy.images.digest for proxy in scorer.proxies(name)],
             "training": run.lengths.proxy,
         }
-        if costs := run.objectives.costs:
-            goes_by |= {"costs": costs, "latency_batch": options.latency_batch}
+        if minimised := run.objectives.costs:
+            goes_by |= {"costs": minimised, "latency_batch": options.latency_batch}
         if run.objective.needs_audit:
-            sample = list(islice(run.audited(), run.audit_size))
-            predict = run.auditor().fit_model(sample)
+            sample = run.chosen_on or list(islice(run.audited(), run.audit_size))
+            joined = run.auditor().fit_model(sample)
             goes_by |= {
                 "audit_size": run.audit_size,
                 "truth": run.table.digest if run.table else options.truth_seeds,
                 "full_training": run.full_training,
             }
-        evaluation = Evaluation(proxy=name, scorer=scorer, deadline=self.deadline, predict=predict)
-        return Search(
+        evaluation = Evaluation(proxy=name, scorer=scorer, deadline=self.deadline)
+        study = Search(
             trials=run.place.trials,
             space=run.space,
             evaluate=evaluation.evaluate,
@@ -159,6 +161,21 @@ class Pipeline:
             seed=options.seed,
             objectives=run.objectives,
         )
+        if run.objective.needs_reference:
+            reference = study.reference()
+            goes_by["reference"] = [architecture_json(each) for each, _ in reference]
+            joined = AmongReference(
+                proxy=name,
+                scorer=scorer,
+                free=run.free,
+                reference=reference,
+                deadline=self.deadline,
+            )
+        if joined is None:
+            return study
+        predict = Prediction(proxy=name, scorer=scorer, free=run.free, joined=joined)
+        evaluate = replace(evaluation, predict=predict).evaluate
+        return replace(study, evaluate=evaluate, goes_by=digest(goes_by))
 
     def _prepare(self, study: Search, num_trials: int) -> None:
         """Train what the study draws before any value counts, if several can be trained at once."""
@@ -190,6 +207,9 @@ class Pipeline:
         run = self.run
         if run.objective.needs_audit:
             sample = list(islice(run.audited(), LOOKED_AT))
+            return run.scorer().accuracies(run.options.proxy, sample)
+        if run.objective.needs_reference:
+            sample = self._study().reference()[:LOOKED_AT]
             return run.scorer().accuracies(run.options.proxy, sample)
         study, count = self._study(), min(LOOKED_AT, run.options.trials)
         self._prepare(study, count)

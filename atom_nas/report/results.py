@@ -145,13 +145,14 @@ def read_results(run: Path) -> Results:
     path = run / "audit.json"
     audit = Audit.from_json(json.dumps(read_json(path)), str(path)) if path.exists() else None
     settings, options = read_json(run / "settings.json"), read_json(run / "options.json")
+    chosen = read_json(run / "auto.json")["choice"] if (run / "auto.json").exists() else settings
     lengths = read_json(run / "lengths.json") if (run / "lengths.json").exists() else {}
     trials = read_trials(run / "candidates.csv")
     trained = read_rows(run / "truth.csv")
     truth = _truth(trained, lengths.get("full_steps"))
     return Results(
         settings=settings,
-        proxy=audit.proxy.name if audit else str(settings.get("proxy")),
+        proxy=audit.proxy.name if audit else str(chosen.get("proxy")),
         dataset=audit.dataset if audit else str(settings.get("dataset")),
         space=audit.space if audit else str(settings.get("space")),
         objective=str(options.get("objective")),

@@ -19,6 +19,7 @@ MEASURES = {
     "training_loss": "mean training loss",
     "final_training_loss": "last training loss",
     "combined": "predicted rank",
+    "combined_ranks": "mean rank by proxy and free scores",
 }
 """What the score of a proxy, or the objective of a search, may be, by its name in the files."""
 

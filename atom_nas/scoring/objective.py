@@ -35,9 +35,14 @@ class Objective:
     """The key of `MEASURES` by which the proxy scores candidates."""
     needs_audit: bool = False
     """Whether it is a model fitted on audited candidates, which then come before the search."""
+    needs_reference: bool = False
+    """Whether it is a rank among the candidates that the search draws uniformly first."""
 
 
 OBJECTIVES: Mapping[str, Objective] = {
     **{name: Objective(name=name, measure=name) for name in MEASURES},
     "combined": Objective(name="combined", measure=DEFAULT_MEASURE, needs_audit=True),
+    "combined_ranks": Objective(
+        name="combined_ranks", measure=DEFAULT_MEASURE, needs_reference=True
+    ),
 }

@@ -87,21 +87,33 @@ class Search:
     def uniform_start(self, num_trials: int) -> list[tuple[Any, int]]:
         """Return the (architecture, seed) that the first trials evaluate, up to `num_uniform`.
 
-        Uniform draws go by the seed and the draws before them, by no value: what is not drawn yet a
-        search of its own, which evaluates nothing, draws alike.
+        What is not drawn yet a fresh search draws alike.
         """
         count = min(num_trials, self.num_uniform)
         found = read_candidates(self.trials, self.space)[:count]
         if len(found) < count and all(each.is_uniform for each in found):
-            with TemporaryDirectory() as folder:
-                ahead = replace(
-                    self,
-                    trials=Journal(Path(folder, "ahead.journal")),
-                    evaluate=lambda *_: (0.0, 0.0, 0.0),
-                )
-                found += ahead.run(count, lambda candidates: None)[len(found) :]
-        evaluated = [each for each in found if each.objective is not None]
-        return [(each.architecture, each.seed) for each in evaluated if each.seed is not None]
+            found += self._drawn_afresh(count)[len(found) :]
+        return _evaluated(found)
+
+    def reference(self) -> list[tuple[Any, int]]:
+        """Return the (architecture, seed) of the `num_uniform` that a fresh search draws first.
+
+        They are the same whatever the trials so far; those that cannot be built are left out.
+        """
+        return _evaluated(self._drawn_afresh(self.num_uniform))
+
+    def _drawn_afresh(self, count: int) -> list[Candidate]:
+        """Return what a search of its own, which evaluates nothing, draws uniformly first.
+
+        Uniform draws go by the seed and the draws before them, by no value.
+        """
+        with TemporaryDirectory() as folder:
+            ahead = replace(
+                self,
+                trials=Journal(Path(folder, "ahead.journal")),
+                evaluate=lambda *_: (0.0, 0.0, 0.0),
+            )
+            return ahead.run(count, lambda candidates: None)
 
     def _told_again(self, trials: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """Yield `trials` with the objective of now, as far as there is time."""
@@ -251,6 +263,12 @@ def _in_order(
         if trial.number not in known:
             known[trial.number] = _candidate(trial, space)
     return [known[trial.number] for trial in counted]
+
+
+def _evaluated(found: Sequence[Candidate]) -> list[tuple[Any, int]]:
+    """Return the (architecture, seed) of those `found` that have an objective."""
+    evaluated = [each for each in found if each.objective is not None]
+    return [(each.architecture, each.seed) for each in evaluated if each.seed is not None]
 
 
 def _candidate(trial: FrozenTrial, space: Space) -> Candidate:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from atom_nas.data.mosaic import load_mosaic
 from atom_nas.data.sources import _torchvision, cifar10
-from atom_nas.data.splits import Excerpt, Source
+from atom_nas.data.splits import Defaults, Excerpt, Source
 from atom_nas.errors import DamagedError, UserError
 from atom_nas.storage.files import check_files, read_json
 
@@ -41,8 +41,7 @@ def load(path: Path) -> Source:
         test=test,
         flip=True,
         whiten=True,
-        max_macs=manifest["truth"]["max_macs"],
-        full_steps=FULL_STEPS,
+        defaults=Defaults(max_macs=manifest["truth"]["max_macs"], full_steps=FULL_STEPS),
         excerpt=Excerpt(
             of="cifar10",
             sets={name: BOX / "sets" / name for name in manifest["sets"]},

@@ -6,20 +6,16 @@ import torch
 from sklearn.datasets import load_digits
 
 from atom_nas.data.images import ImageSet
-from atom_nas.data.splits import Source
+from atom_nas.data.splits import Defaults, Source
 
 CLASS_NAMES = tuple("0123456789")
 MAX_GREY = 16
 ABOUT = "UCI/scikit-learn digits, CC BY 4.0"
 
-DISTIL_STEPS = 100
-"""An ATOM set then ranks nets as after 300 (benchmarks/README.md)."""
-
-FULL_STEPS = 480
-"""They rank nets as 960 steps do (benchmarks/README.md)."""
-
-MAX_MACS = 1_000_000
-"""375 of the 720 ConvNets have no more; the others would take most of the time of a first run."""
+DEFAULTS = Defaults(max_macs=1_000_000, distil_steps=100, full_steps=480)
+"""375 of the 720 ConvNets have no more multiply-adds, and the others would take most of the time of
+a run; an ATOM set ranks nets as after 300 steps, and full trainings as 960 (benchmarks/README.md).
+"""
 
 
 def load(path: Path) -> Source:
@@ -32,8 +28,6 @@ def load(path: Path) -> Source:
     return Source(
         train=train,
         flip=False,
-        max_macs=MAX_MACS,
-        distil_steps=DISTIL_STEPS,
-        full_steps=FULL_STEPS,
+        defaults=DEFAULTS,
         about=ABOUT,
     )
