@@ -67,8 +67,8 @@ def search(args: Sequence[str]) -> None:
     """Condense, and search on the proxy."""
     with _open(Options(**_read("search", Options, args))) as pipeline:
         candidates = pipeline.search()
-        for best in pipeline.best(candidates):
-            print(f"{best.accuracy:.1%} on the validation split: {best.name}")
+        for line in pipeline.found(candidates):
+            print(line)
         print(f"candidates: {pipeline.run.folder / 'candidates.csv'}")
 
 

@@ -12,6 +12,7 @@ from atom_nas.errors import UserError, unknown
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring.objective import DEFAULT_MEASURE, OBJECTIVES
 from atom_nas.search.names import SAMPLER_NAMES
+from atom_nas.search.objectives import SCORE, Objectives
 from atom_nas.storage.files import CACHE, read_json
 from atom_nas.storage.run_folder import refuse_code_of
 
@@ -105,6 +106,11 @@ class Options(DistillOptions):
     (of a training label), loss, training_loss (mean over steps), final_training_loss; or by more:
     combined_ranks (the mean rank by proxy and free scores, among the uniform start) or combined (a
     model of both, fitted on the audited candidates)."""
+    objectives: str = SCORE
+    """What the search optimises, as in accuracy,macs: accuracy (the score on the proxy, whatever
+    --objective makes of it) as high as can be and, as low as can be, any of params, macs, latency
+    (measured). What it finds is then a front, of which --top-k are exported: the ends by score and
+    places evenly between them."""
     proxy_seeds: int = 1
     """Condensations of a proxy, on each of which every candidate is trained."""
     truth: str = "auto"
@@ -151,14 +157,20 @@ class Options(DistillOptions):
             if value is not None and not 0 < value < math.inf:
                 flag = f"--{each.replace('_', '-')}"
                 raise UserError(f"{flag} is {value:g}; give a number above 0, or leave it out.")
-        if self.latency_batch != 1 and self.max_latency_ms is None:
+        is_timed = self.max_latency_ms is not None or self.is_latency_optimised
+        if self.latency_batch != 1 and not is_timed:
             raise UserError(
                 f"--latency-batch is {self.latency_batch}, and no latency is measured; give "
-                "--max-latency-ms too, or leave it out."
+                "--max-latency-ms or --objectives accuracy,latency too, or leave it out."
             )
         parse_settings("--shrink", self.shrink)
         if not re.fullmatch("auto|[1-9][0-9]{0,3}", str(self.workers)):
             raise UserError(f"--workers is {self.workers!r}; give auto or a number from 1 to 9999.")
+
+    @property
+    def is_latency_optimised(self) -> bool:
+        """Whether the latency of each candidate is measured for the search to be low in it."""
+        return "latency" in Objectives.parse(self.objectives).costs
 
     @property
     def chooses_proxy(self) -> bool:

@@ -36,6 +36,7 @@ from machine import commit, hardware
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from atom_nas.cluster.address import Address
@@ -218,7 +219,7 @@ def overheads(storage: str, options: Options) -> Iterator[tuple[str, int, float]
     name, filled = f"overhead {uuid.uuid4().hex[:8]}", 0
     with TemporaryDirectory() as folder, opened(storage, name) as (trials, alone):
         space = space_in(folder)
-        ours = trials.open("benchmark", lambda trials: iter(())).study
+        ours = trials.open("benchmark", (StudyDirection.MAXIMIZE,), lambda trials: iter(())).study
         wanted = made_up(FINISHED[-1], space)
         for finished in FINISHED:
             for trial in wanted[filled:finished]:

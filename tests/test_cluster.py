@@ -247,8 +247,8 @@ def test_an_answer_that_is_lost_leaves_one_trial(url, monkeypatch, is_written):
 
         monkeypatch.setattr(server.storage, "create_new_trial", cut)
         trial_id = study.enter(running())
-        study.finish(trial_id, {"a": 1}, TrialState.COMPLETE, 1.0)
-        study.finish(trial_id, {"a": 2}, TrialState.COMPLETE, 2.0)  # written before
+        study.finish(trial_id, {"a": 1}, TrialState.COMPLETE, [1.0])
+        study.finish(trial_id, {"a": 2}, TrialState.COMPLETE, [2.0])  # written before
         (found,) = study.read()
     assert (found.value, found.user_attrs["a"]) == (1.0, 1)
 

@@ -17,6 +17,7 @@ from atom_nas.scoring.latencies import Latencies
 from atom_nas.scoring.space import candidate_name
 from atom_nas.search.candidate import Limits
 from atom_nas.search.names import SAMPLER_NAMES
+from atom_nas.search.objectives import Objectives
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import read_csv
 from atom_nas.training.latency import Latency, measure_latency
@@ -159,7 +160,7 @@ def test_the_table_of_candidates_has_latencies_where_they_were_measured(tmp_path
         (timed, True),
         (make_search(tmp_path, space).run(3, ignore), 0),
     ):
-        write_candidates(tmp_path / "c.csv", candidates, space)
+        write_candidates(tmp_path / "c.csv", candidates, space, Objectives())
         rows = read_csv(tmp_path / "c.csv")
         assert [row.get("latency_ms") for row in rows] == [
             str(each.cost.latency_ms) if has_latency else None for each in candidates

@@ -7,12 +7,13 @@ what was not named for `GRACE` seconds by the clock of the database.
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, get_storage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import (
@@ -36,6 +37,9 @@ OPENING_SECONDS = 10
 
 _OPENING = 0x61746F6D
 """The advisory lock under which one process at a time makes Optuna's tables."""
+
+ALONE = (StudyDirection.MAXIMIZE,)
+"""Of the values of a study that has one."""
 
 Found = TypeVar("Found")
 
@@ -72,11 +76,14 @@ class Server:
         self._heart = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
         self._heart.start()
 
-    def study(self, name: str) -> optuna.Study:
-        """Return the study called `name`, made where there is none."""
+    def study(self, name: str, directions: Sequence[StudyDirection] = ALONE) -> optuna.Study:
+        """Return the study called `name`, made where there is none, of values in `directions`."""
         return self.patiently(
             lambda: optuna.create_study(
-                storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
+                storage=self.storage,
+                study_name=name,
+                directions=directions,
+                load_if_exists=True,
             )
         )
 

@@ -5,10 +5,11 @@ each machine holds copies in the files of a run of one machine, and its own expo
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from atom_nas.cluster.files import SharedFiles, pack, unpack
@@ -100,14 +101,17 @@ class SharedRun:
         return SharedStudy(self._server, attrs[SEARCH]).read() if SEARCH in attrs else []
 
     def open(
-        self, goes_by: str, again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]]
+        self,
+        goes_by: str,
+        directions: Sequence[StudyDirection],
+        again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]],
     ) -> SharedStudy:
         """Open the study by the objective with the digest `goes_by`: each has a study of its own.
 
         It draws its uniform start alike, and what was trained for another is not trained again.
         """
         name = f"{self.name}/search {goes_by[:8]}"
-        study = SharedStudy(self._server, name)
+        study = SharedStudy(self._server, name, directions)
         self._server.patiently(lambda: self._study.set_user_attr(SEARCH, name))
         return study
 

@@ -18,18 +18,19 @@ is asked again therefore carries a token, or finds what it wrote.
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import DBAPIError
 
 from atom_nas.cluster import server as timing
-from atom_nas.cluster.server import Server
+from atom_nas.cluster.server import ALONE, Server
 
 OWNER = "owner"
 """The attribute of a trial that is the token of who entered it."""
@@ -42,10 +43,12 @@ POLL = 0.5
 
 
 class SharedStudy:
-    """The study called `name`, of many processes."""
+    """The study called `name`, of many processes; a new one is of values in `directions`."""
 
-    def __init__(self, server: Server, name: str) -> None:
-        self.study, self._server = server.study(name), server
+    def __init__(
+        self, server: Server, name: str, directions: Sequence[StudyDirection] = ALONE
+    ) -> None:
+        self.study, self._server = server.study(name, directions), server
         self._storage, self._id = server.storage, self.study._study_id
         self._seen: set[int] = set()
         self._own: set[int] = set()
@@ -98,10 +101,10 @@ class SharedStudy:
         trial_id: int,
         attrs: Mapping[str, Any],
         state: TrialState,
-        value: float | None = None,
+        values: Sequence[float] | None = None,
     ) -> None:
         """Tell the end of an entered trial; where it was taken for dead, nothing is kept."""
-        self._server.patiently(lambda: self._finish(trial_id, attrs, state, value))
+        self._server.patiently(lambda: self._finish(trial_id, attrs, state, values))
         self._let_go(trial_id)
 
     def leave(self, trial_id: int) -> None:
@@ -137,12 +140,15 @@ class SharedStudy:
                 self._server.patiently(lambda: fail_stale_trials(self.study))
 
     def _finish(
-        self, trial_id: int, attrs: Mapping[str, Any], state: TrialState, value: float | None
+        self,
+        trial_id: int,
+        attrs: Mapping[str, Any],
+        state: TrialState,
+        values: Sequence[float] | None,
     ) -> None:
         try:
             for name, each in attrs.items():
                 self._storage.set_trial_user_attr(trial_id, name, each)
-            values = None if value is None else [value]
             self._storage.set_trial_state_values(trial_id, state, values)
         except UpdateFinishedTrialError:
             pass  # written before, or taken for dead

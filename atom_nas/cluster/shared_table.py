@@ -52,7 +52,7 @@ class SharedTable:
         if attached:
             self._keep(attached)
         if (claim := self._claimed.pop(key, None)) is not None:
-            self._study.finish(claim, {ROW: cells}, TrialState.COMPLETE, 0.0)
+            self._study.finish(claim, {ROW: cells}, TrialState.COMPLETE, [0.0])
         else:
             attrs = {KEY: list(key), ROW: cells}
             self._study.enter(create_trial(state=TrialState.COMPLETE, value=0.0, user_attrs=attrs))

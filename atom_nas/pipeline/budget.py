@@ -25,7 +25,7 @@ class Budget:
     space: Space
     limits: Limits
     latencies: Latencies | None = None
-    """None where no latency is limited, and so none measured."""
+    """None where no latency is limited or optimised, and so none measured."""
 
     def cost(self, architecture: Any) -> Cost:
         """Return what `architecture` costs, with its latency where the counted limits allow it.
@@ -36,6 +36,11 @@ class Budget:
         if self.latencies is None or not self.limits.allow(cost):
             return cost
         return replace(cost, latency_ms=self.latencies.measure(architecture).median_ms)
+
+    def limited_cost(self, architecture: Any) -> Cost:
+        """Return what the limits ask of `architecture`: a latency only where it is limited."""
+        is_timed = self.limits.latency_ms is not None
+        return (self.cost if is_timed else self.space.cost)(architecture)
 
 
 def open_budget(
@@ -53,7 +58,7 @@ def open_budget(
         latency_ms=options.max_latency_ms,
     )
     latencies = None
-    if options.max_latency_ms is not None:
+    if options.max_latency_ms is not None or options.is_latency_optimised:
         latencies = Latencies(
             folder / "latency.csv",
             space=space,

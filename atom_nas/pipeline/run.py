@@ -29,6 +29,7 @@ from atom_nas.scoring.objective import OBJECTIVES, Objective
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import Space, candidate_name
+from atom_nas.search.objectives import Objectives
 from atom_nas.search.study import read_candidates
 from atom_nas.training.schedule import Training
 
@@ -61,8 +62,13 @@ class Run:
 
     @property
     def objective(self) -> Objective:
-        """What the search goes by."""
+        """What the score of the search is."""
         return OBJECTIVES[self.options.objective]
+
+    @property
+    def objectives(self) -> Objectives:
+        """What the search optimises: that score, alone or with costs."""
+        return Objectives.parse(self.options.objectives)
 
     @property
     def audit_size(self) -> int:
@@ -100,7 +106,7 @@ class Run:
             self.space,
             [candidate.architecture for candidate in uniform],
             is_allowed=self.budget.limits.allow,
-            cost=self.budget.cost,
+            cost=self.budget.limited_cost,
             seed=self.options.seed,
         )
         fresh = (each for each in drawn if candidate_name(each[0]) not in last)

@@ -17,9 +17,11 @@ from atom_nas.pipeline.lengths import LOOKED_AT
 from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.watch import Watch
 from atom_nas.report import write_report
+from atom_nas.report.wording import bounds, costs
 from atom_nas.scoring.space import architecture_json
-from atom_nas.search.candidate import Candidate, best_first
+from atom_nas.search.candidate import Candidate, best_first, front_of
 from atom_nas.search.importances import write_importances
+from atom_nas.search.objectives import spread
 from atom_nas.search.study import OutOfTime, Search, read_candidates
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import digest, write_json
@@ -50,11 +52,11 @@ class Pipeline:
         path = run.folder / "candidates.csv"
         with Progress("search", total=run.options.trials, unit="trial") as progress:
             try:
-                study.run(run.options.trials, Watch(progress, path, run.space))
+                study.run(run.options.trials, Watch(progress, path, run.space, run.objectives))
             except OutOfTime:
                 is_cut = True
         candidates = read_candidates(run.place.trials, run.space)
-        write_candidates(path, candidates, run.space)
+        write_candidates(path, candidates, run.space, run.objectives)
         write_importances(run.folder / "importances.json", run.place.trials)
         hours = self.deadline.hours if is_cut else None
         self._say(ending(candidates, run.options.trials, run.space.name, hours))
@@ -97,8 +99,28 @@ class Pipeline:
         )
 
     def best(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Return the `options.top_k` best by the objective; of equals the smaller."""
-        return best_first(candidates)[: self.run.options.top_k]
+        """Return the `options.top_k` best by the score; where costs count too, of the front."""
+        run = self.run
+        if not run.objectives.costs:
+            return best_first(candidates)[: run.options.top_k]
+        return spread(front_of(candidates, run.objectives), run.options.top_k)
+
+    def found(self, candidates: list[Candidate]) -> list[str]:
+        """Return a line each on the best of a search; where costs count too, on its front."""
+        by = self.run.objectives
+        if not by.costs:
+            best = self.best(candidates)
+            return [f"{each.accuracy:.1%} on the validation split: {each.name}" for each in best]
+        members = front_of(candidates, by)
+        head = f"front of {len(members)} of {len(candidates)} candidates: no other scores as high"
+        return [
+            f"{head} at no more {bounds(by)}",
+            *(
+                f"{each.accuracy:.1%} on the validation split, {costs(each.cost, by)}: {each.name}"
+                for each in members
+                if each.cost
+            ),
+        ]
 
     def report(self) -> Path:
         """Write the report of what the run holds."""
@@ -115,6 +137,8 @@ class Pipeline:
             "proxies": [proxy.images.digest for proxy in scorer.proxies(name)],
             "training": run.lengths.proxy,
         }
+        if minimised := run.objectives.costs:
+            goes_by |= {"costs": minimised, "latency_batch": options.latency_batch}
         if run.objective.needs_audit:
             sample = run.chosen_on or list(islice(run.audited(), run.audit_size))
             joined = run.auditor().fit_model(sample)
@@ -135,6 +159,7 @@ class Pipeline:
             sampler=options.sampler,
             num_uniform=options.num_uniform,
             seed=options.seed,
+            objectives=run.objectives,
         )
         if run.objective.needs_reference:
             reference = study.reference()

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from atom_nas.audit.ranking import MIN_CANDIDATES
 from atom_nas.audit.record import Audit
 from atom_nas.report.results import Export, Results
-from atom_nas.report.wording import decimal, duration, percent, quantity
+from atom_nas.report.wording import bounds, costs, decimal, duration, percent
+from atom_nas.search.objectives import COSTS, Objectives
 
 MAX_EXPORTS = 3
 """Of more exports the others are in the table only."""
 
 STRONG, FAIR = 0.7, 0.4
 """Where the low end of the interval of Spearman is called strong, and fair."""
+
+SIZE = Objectives(("params", "macs"))
+"""What is shown of the costs of an export where no latency was optimised."""
 
 NOT_AUDITED = "Not known: no audit was made."
 HOW_TO_AUDIT = "Repeat the command of the search with audit in place of search, and the same --out."
@@ -43,12 +47,22 @@ def _which(results: Results) -> Answer:
     )
     return Answer(
         question="Which architectures?",
-        answer=best,
+        answer=_front(results) if results.front else best,
         lines=(
             *(f"{each.candidate}: {_accuracy(each)}" for each in exports[:MAX_EXPORTS]),
             *_more(len(exports)),
             *(_best_on_proxy(results) if not exports else ()),
         ),
+    )
+
+
+def _front(results: Results) -> str:
+    front = {trial.candidate for trial in results.front}
+    exported = len(front & {each.candidate for each in results.exports})
+    return (
+        f"A front of {len(front)} net{'s' * (len(front) > 1)}, {exported or 'none'} exported: no "
+        f"other of {len(results.trials)} candidates scores as high on the proxy at no more "
+        f"{bounds(results.objectives)}."
     )
 
 
@@ -78,20 +92,25 @@ def _costs(results: Results) -> Answer:
     known = [each for each in exports if math.isfinite(each.num_params)]
     missing = "no export says its size" if exports else "nothing was exported"
     best = exports[0] if exports else None
+    which = "most accurate" if results.front else "best"
+    is_timed = "latency" in results.objectives.costs
+    shown = Objectives(tuple(COSTS)) if is_timed else SIZE
     return Answer(
         question="What do they cost?",
-        answer=f"The best: {_size(best)}." if best and known else f"Not known: {missing}.",
+        answer=f"The {which}: {_size(best, shown)}."
+        if best and known
+        else f"Not known: {missing}.",
         lines=(
-            *(f"{each.candidate}: {_size(each)}" for each in exports[:MAX_EXPORTS] if known),
+            *(f"{each.candidate}: {_size(each, shown)}" for each in exports[:MAX_EXPORTS] if known),
             *_more(len(exports)),
         ),
     )
 
 
-def _size(export: Export) -> str:
+def _size(export: Export, shown: Objectives) -> str:
     if not math.isfinite(export.num_params):
         return "size not known"
-    return f"{quantity(export.num_params)} parameters, {quantity(export.macs)} multiply-adds"
+    return costs(export, shown)
 
 
 def _sureness(audit: Audit | None) -> Answer:

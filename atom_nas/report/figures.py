@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from atom_nas.report.agreement import proxy_vs_truth, ranks
 from atom_nas.report.drawing import house_style, render
-from atom_nas.report.front import front, pareto_front
+from atom_nas.report.front import about_front, pareto_front
 from atom_nas.report.importance import param_importances
 from atom_nas.report.pictures import proxy_images
 from atom_nas.report.progress import search_history
@@ -66,9 +66,7 @@ def draw_all(results: Results) -> list[Plate]:
         ),
         (
             pareto_front,
-            "Score against multiply-adds",
-            "No candidate that costs no more scores as high as one on the line. On it, the "
-            f"cheapest first: {', '.join(each.candidate for each in front(results.trials))}.",
+            *about_front(results),
         ),
         (
             proxy_images,

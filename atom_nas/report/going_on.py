@@ -52,7 +52,10 @@ def _audit(results: Results) -> Iterator[Step]:
 
 
 def _export(results: Results) -> Iterator[Step]:
-    if results.trials:
+    if front := results.front:
+        if {trial.candidate for trial in front} - {each.candidate for each in results.exports}:
+            yield Step(option=f"--top-k {len(front)}", purpose="train and export the whole front")
+    elif results.trials:
         yield Step(
             option=f"--top-k {max(2 * len(results.exports), 3)}",
             purpose="train and export more of the best",

@@ -19,9 +19,10 @@ from atom_nas.report.answers import HOW_TO_AUDIT, NOT_AUDITED, answers
 from atom_nas.report.figures import Plate, draw_all
 from atom_nas.report.going_on import steps
 from atom_nas.report.remarks import remarks
-from atom_nas.report.results import Results, Trial, read_results
+from atom_nas.report.results import Results, read_results
 from atom_nas.report.scatter import scatter
 from atom_nas.report.side_by_side import COMPARISON, columns
+from atom_nas.report.trials import Trial
 from atom_nas.scoring.estimator import SHARED_OVER
 from atom_nas.storage.files import write_atomically
 
@@ -77,6 +78,11 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "shared_over": SHARED_OVER,
         "settings": results.settings,
         "exports": results.exports,
+        "front": results.front,
+        "costs": results.objectives.costs,
+        "cost_heads": wording.COST_HEADS,
+        "bounds": wording.bounds(results.objectives),
+        "ranks": {export.candidate: export.rank for export in results.exports},
         "plates": plates,
         "scatter": scatter(results),
         "has_importances": results.importances is not None,
@@ -85,6 +91,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "fields": _fields(results.trials),
         "candidates": results.scored,
         "num_best": NUM_BEST,
+        "latency_batch": results.latency_batch,
         "is_timed": any(math.isfinite(trial.latency_ms) for trial in results.trials),
         "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
@@ -139,6 +146,7 @@ def _render(
     )
     environment.filters |= {
         "code": Markup,
+        "cost": wording.cost,
         "data_uri": _data_uri,
         "decimal": wording.decimal,
         "duration": wording.duration,

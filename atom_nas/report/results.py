@@ -14,41 +14,14 @@ from numpy.typing import NDArray
 from atom_nas.audit.record import Audit
 from atom_nas.errors import DamagedError
 from atom_nas.export.card import is_retrained
-from atom_nas.storage.files import check_files, read_csv, read_json
+from atom_nas.report.trials import Trial, number, read_rows, read_trials
+from atom_nas.search.objectives import SCORE, Objectives
+from atom_nas.storage.files import check_files, read_json
 from atom_nas.storage.progress import tell
 
 Array = NDArray[np.float64]
 
 SPLITS = ("validation", "test")
-
-TRIAL_COLUMNS = frozenset(
-    (
-        *("candidate", "state", "objective", "proxy_accuracy"),
-        *("num_params", "macs", "latency_ms", "seconds", "uniform", "reason"),
-    )
-)
-"""The columns of candidates.csv; the others are the fields of the architecture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One row of candidates.csv; the accuracy is a fraction."""
-
-    candidate: str
-    is_complete: bool
-    fields: dict[str, str]
-    objective: float
-    """What the search maximised."""
-    proxy_accuracy: float
-    num_params: float
-    macs: float
-    latency_ms: float
-    """NaN where no latency was limited."""
-    seconds: float
-    is_uniform: bool
-    """Drawn uniformly, not picked by the optimiser."""
-    reason: str
-    """Why it failed, or empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +72,8 @@ class Export:
     accuracies: Accuracies
     num_params: float
     macs: float
+    latency_ms: float
+    """NaN where it was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +98,11 @@ class Results:
     dataset: str
     space: str
     objective: str
-    """The name of what the search maximised."""
+    """The name of the score that the search maximised."""
+    objectives: Objectives
+    """That score, alone or with costs."""
+    latency_batch: int
+    """Images in the batch whose latency was measured, if one was."""
     trials: tuple[Trial, ...]
     """In their order."""
     truth: dict[str, Accuracies]
@@ -148,6 +127,11 @@ class Results:
         return sorted(found, key=lambda trial: -trial.objective)
 
     @property
+    def front(self) -> list[Trial]:
+        """The trials on the front, the best score first; none where the score alone counted."""
+        return [trial for trial in self.scored if trial.is_on_front]
+
+    @property
     def is_truth_made_here(self) -> bool:
         """Whether all audited candidates were trained in this folder, as without a table."""
         return self.audit is not None and self.truth.keys() >= set(self.audit.candidates)
@@ -163,8 +147,8 @@ def read_results(run: Path) -> Results:
     settings, options = read_json(run / "settings.json"), read_json(run / "options.json")
     chosen = read_json(run / "auto.json")["choice"] if (run / "auto.json").exists() else settings
     lengths = read_json(run / "lengths.json") if (run / "lengths.json").exists() else {}
-    trials = tuple(_trial(row) for row in _rows(run / "candidates.csv"))
-    trained = _rows(run / "truth.csv")
+    trials = read_trials(run / "candidates.csv")
+    trained = read_rows(run / "truth.csv")
     truth = _truth(trained, lengths.get("full_steps"))
     return Results(
         settings=settings,
@@ -172,6 +156,8 @@ def read_results(run: Path) -> Results:
         dataset=audit.dataset if audit else str(settings.get("dataset")),
         space=audit.space if audit else str(settings.get("space")),
         objective=str(options.get("objective")),
+        objectives=Objectives.parse(options.get("objectives", SCORE)),
+        latency_batch=settings.get("latency_batch", options.get("latency_batch", 1)),
         trials=trials,
         truth=truth,
         full_seconds=sum(s for row in trained if math.isfinite(s := number(row["seconds"]))),
@@ -214,32 +200,6 @@ def _others(
         (trial.candidate, trial.objective, truth[trial.candidate].validation)
         for trial in trials
         if trial.candidate not in audited and trial.candidate in truth
-    )
-
-
-def number(value: object) -> float:
-    """Return `value`, a number or its text, as a float; NaN for None and for empty text."""
-    return math.nan if value is None or value == "" else float(str(value))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of the CSV at `path`; none where there is no file, as without a search."""
-    return read_csv(path) if path.exists() else []
-
-
-def _trial(row: Mapping[str, str]) -> Trial:
-    return Trial(
-        candidate=row["candidate"],
-        is_complete=row["state"] == "COMPLETE",
-        fields={name: value for name, value in row.items() if name not in TRIAL_COLUMNS},
-        objective=number(row["objective"]),
-        proxy_accuracy=number(row["proxy_accuracy"]),
-        num_params=number(row["num_params"]),
-        macs=number(row["macs"]),
-        latency_ms=number(row.get("latency_ms")),
-        seconds=number(row["seconds"]),
-        is_uniform=row["uniform"] == "1",
-        reason=row["reason"],
     )
 
 
@@ -293,4 +253,5 @@ def _export(folder: Path) -> Export:
         ),
         num_params=number(metrics.get("num_params")),
         macs=number(metrics.get("macs")),
+        latency_ms=number(metrics.get("latency_ms")),
     )

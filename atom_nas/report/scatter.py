@@ -14,7 +14,8 @@ from scipy.stats import rankdata
 from atom_nas.audit.figures import MIN_TOP, TOP
 from atom_nas.audit.ranking import top_fraction
 from atom_nas.audit.record import Audit
-from atom_nas.report.results import Array, Points, Results, Trial, audited_points
+from atom_nas.report.results import Array, Points, Results, audited_points
+from atom_nas.report.trials import Trial
 from atom_nas.report.wording import BEST, decimal, measured, quantity
 
 WIDTH, HEIGHT = 520, 400

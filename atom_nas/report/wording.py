@@ -5,6 +5,7 @@ import math
 
 from atom_nas.audit.figures import TOP
 from atom_nas.audit.ranking import Estimate
+from atom_nas.search.objectives import COSTS, Costly, Objectives
 
 MISSING = "n/a"
 RHO = "\N{GREEK SMALL LETTER RHO}"
@@ -21,6 +22,10 @@ MEASURES = {
     "combined_ranks": "mean rank by proxy and free scores",
 }
 """What the score of a proxy, or the objective of a search, may be, by its name in the files."""
+
+COST_WORDS = {"params": "parameters", "macs": "multiply-adds", "latency": "latency"}
+COST_HEADS = {"params": "Parameters", "macs": "MACs", "latency": "Latency (ms)"}
+"""The costs that a search can optimise, in a sentence and at the head of a column."""
 
 _PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 _UNITS = ((31_557_600, "years"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -76,6 +81,25 @@ def quantity(count: float) -> str:
     unit, size = next((u, s) for u, s in _PREFIXES if rounded >= s)
     digits = max(0, 2 - math.floor(math.log10(rounded / size)))
     return f"{rounded / size:.{digits}f} {unit}"
+
+
+def cost(found: Costly, name: str) -> str:
+    """Return the cost called `name`: 12.3 k, or milliseconds with three digits."""
+    value = getattr(found, COSTS[name])
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:.3g}" if name == "latency" else quantity(value)
+
+
+def costs(found: Costly, objectives: Objectives) -> str:
+    """Return all costs that are optimised: 12.3 k parameters, 0.31 ms."""
+    units = {**COST_WORDS, "latency": "ms"}
+    return ", ".join(f"{cost(found, name)} {units[name]}" for name in objectives.costs)
+
+
+def bounds(objectives: Objectives) -> str:
+    """Return what no other has at most as much of: multiply-adds and latency."""
+    return " and ".join(COST_WORDS[name] for name in objectives.costs)
 
 
 def share(cost: float, full: float) -> str:

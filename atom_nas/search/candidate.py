@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from atom_nas.search.objectives import Objectives, front
 from atom_nas.training.cost import Cost
 
 
@@ -47,7 +48,7 @@ class Candidate:
     seed: int | None
     """Of its trainings; None where there is no architecture."""
     objective: float | None
-    """What the search maximises; None where it failed."""
+    """The score that the search maximises, beside costs or alone; None where it failed."""
     accuracy: float | None
     """On the validation split, trained on the proxy; a fraction. None where it failed."""
     cost: Cost | None
@@ -66,3 +67,13 @@ def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
         return -candidate.objective, candidate.cost.num_params
 
     return sorted((each for each in candidates if each.objective is not None), key=order)
+
+
+def front_of(candidates: Iterable[Candidate], objectives: Objectives) -> list[Candidate]:
+    """Return those on the front, the best score first; of equals the smaller."""
+
+    def losses(candidate: Candidate) -> tuple[float, ...]:
+        assert candidate.objective is not None and candidate.cost is not None
+        return objectives.losses(candidate.objective, candidate.cost)
+
+    return front(best_first(candidates), losses)

@@ -41,16 +41,16 @@ class Drawing:
         trial, sheet = draft(study.study, found, sampler)
         trial.set_user_attr(DRAW, standing.drawn)
         trial.set_user_attr("uniform", is_start)
-        state, value, reason = TrialState.RUNNING, None, None
+        state, values, reason = TrialState.RUNNING, None, None
         try:
-            state, value = self._propose(trial, standing)
+            state, values = self._propose(trial, standing)
         except Exception as error:
             if is_device_failure(error):
                 raise
             reason = " ".join(str(error).split())
         drawn = create_trial(
             state=state,
-            value=value,
+            values=values,
             params=sheet.trial.params,
             distributions=sheet.trial.distributions,
             user_attrs=sheet.trial.user_attrs,
@@ -58,7 +58,9 @@ class Drawing:
         )
         return drawn, reason
 
-    def _propose(self, trial: optuna.Trial, standing: Standing) -> tuple[TrialState, float | None]:
+    def _propose(
+        self, trial: optuna.Trial, standing: Standing
+    ) -> tuple[TrialState, list[float] | None]:
         """Write down what `trial` suggests; return how it ends, RUNNING where it is to be tried."""
         architecture = self.space.sample(trial)
         name = candidate_name(architecture)
@@ -70,7 +72,7 @@ class Drawing:
                 self._constrain(trial, Cost(**twin.user_attrs["cost"]))
             if not twin.state.is_finished():
                 return TrialState.FAIL, None
-            return (TrialState.PRUNED if twin.value is None else TrialState.COMPLETE), twin.value
+            return (TrialState.COMPLETE if twin.values else TrialState.PRUNED), twin.values
         trial.set_user_attr("architecture", architecture_json(architecture))
         cost = self.cost(architecture)
         trial.set_user_attr("cost", asdict(cost))

@@ -1,7 +1,7 @@
 """importances.json: which parameters of the space the scores of a search depend on.
 
 By fANOVA (Hutter, Hoos & Leyton-Brown, ICML 2014) on the study: the share of the variance of the
-objective that each parameter explains alone; what is left is due to several together.
+score that each parameter explains alone; what is left is due to several together.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_importances(path: Path, search: Trials) -> None:
     shares, reason = {}, ""
     if len(trials) < MIN_TRIALS:
         reason = f"{len(trials)} candidates were scored, at least {MIN_TRIALS} are needed"
-    elif len({trial.value for trial in trials}) == 1:
+    elif len({_score(trial) for trial in trials}) == 1:
         reason = f"all {len(trials)} candidates have one score"
     else:
         shares = _shares(trials)
@@ -34,7 +34,12 @@ def write_importances(path: Path, search: Trials) -> None:
 
 def _shares(trials: list[optuna.trial.FrozenTrial]) -> dict[str, float]:
     """Return the share of each parameter that all `trials` have, the largest first."""
-    study = optuna.create_study(direction="maximize")
+    study = optuna.create_study(directions=["maximize"] * len(trials[0].values))
     study.add_trials(trials)
-    shares = FanovaImportanceEvaluator(seed=0).evaluate(study)
+    shares = FanovaImportanceEvaluator(seed=0).evaluate(study, target=_score)
     return {name: float(shares[name]) for name in sorted(shares, key=lambda name: -shares[name])}
+
+
+def _score(trial: optuna.trial.FrozenTrial) -> float:
+    """Return the first value of `trial`; costs beside it depend on the parameters as they must."""
+    return float(trial.values[0])

@@ -7,13 +7,14 @@ seen. What was trained stands in other tables: a journal that was deleted is tol
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from atom_nas.errors import UserError, explain
@@ -39,14 +40,18 @@ class Journal:
         return open_study(self.path).get_trials(deepcopy=False) if self.path.exists() else []
 
     def open(
-        self, goes_by: str, again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]]
+        self,
+        goes_by: str,
+        directions: Sequence[StudyDirection],
+        again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]],
     ) -> "OneStudy":
         """Open the study; where it went by another objective, with its trials told `again`."""
-        study = open_study(self.path)
-        if study.user_attrs.get(GOES_BY, goes_by) != goes_by:
+        study = open_study(self.path, directions)
+        is_other = study.user_attrs.get(GOES_BY, goes_by) != goes_by
+        if is_other or len(study.directions) != len(directions):
             beside = self.path.with_name(f".{self.path.name}.again")
             beside.unlink(missing_ok=True)
-            told = open_study(beside)
+            told = open_study(beside, directions)
             for trial in again(study.get_trials()):
                 told.add_trial(trial)
             told.set_user_attr(GOES_BY, goes_by)
@@ -84,12 +89,11 @@ class OneStudy:
         trial_id: int,
         attrs: Mapping[str, Any],
         state: TrialState,
-        value: float | None = None,
+        values: Sequence[float] | None = None,
     ) -> None:
         """Tell the end of an entered trial."""
         for name, each in attrs.items():
             self._storage.set_trial_user_attr(trial_id, name, each)
-        values = None if value is None else [value]
         self._storage.set_trial_state_values(trial_id, state, values)
         self._num_untold -= 1
         if not self._num_untold:  # else what was drawn together may be dropped yet
@@ -111,8 +115,10 @@ class OneStudy:
         _write_seal(self._path, self._num_bytes, self._sha.hexdigest())
 
 
-def open_study(path: Path) -> optuna.Study:
-    """Open the study in the journal at `path`, alone, or make it.
+def open_study(
+    path: Path, directions: Sequence[StudyDirection] = (StudyDirection.MAXIMIZE,)
+) -> optuna.Study:
+    """Open the study in the journal at `path`, alone, or make it, of values in `directions`.
 
     What a killed or interrupted writer left is removed: a torn line, a lock, and trials without an
     end with those drawn beside them, which are then drawn again alike. Raises UserError where the
@@ -128,7 +134,7 @@ def open_study(path: Path) -> optuna.Study:
         return optuna.create_study(
             storage=JournalStorage(backend),
             study_name=STUDY_NAME,
-            direction="maximize",
+            directions=directions,
             load_if_exists=True,
         )
     except OSError:

@@ -2,20 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from atom_nas.scoring.space import (
-    MAX_IDLE_DRAWS,
-    Space,
-)
+from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.drawing import Drawing
 from atom_nas.search.journal import Journal
+from atom_nas.search.objectives import Objectives
 from atom_nas.search.trials import Standing, Study, Trials, is_counted
 from atom_nas.training.cost import Cost
 from atom_nas.training.devices import is_device_failure
@@ -39,7 +38,7 @@ class Search:
     trials: Trials
     space: Space
     evaluate: Callable[[Any, int], tuple[float, float, float]]
-    """From (architecture, seed) to (objective, accuracy, seconds); raises where it fails."""
+    """From (architecture, seed) to (score, accuracy, seconds); raises where it fails."""
     goes_by: str
     """Digest of what the objective depends on: a study that went by another is told again."""
     limits: Limits
@@ -47,6 +46,7 @@ class Search:
     num_uniform: int
     """The first so many candidates are drawn uniformly."""
     seed: int
+    objectives: Objectives = field(default_factory=Objectives)
     cost: Callable[[Any], Cost] | None = None
     """What a candidate costs, if more than `space` counts; raises where it cannot be built."""
     prepare: Callable[[list[tuple[Any, int]]], None] = lambda sample: None
@@ -59,7 +59,12 @@ class Search:
         start and after each. An interrupt, OutOfTime of `evaluate`, or a failure of the device goes
         through, and leaves what was drawn and not told to be drawn again.
         """
-        study, known = self.trials.open(self.goes_by, self._told_again), dict[int, Candidate]()
+        down = [StudyDirection.MINIMIZE] * len(self.objectives.costs)
+        directions = [StudyDirection.MAXIMIZE, *down]
+        study, known = (
+            self.trials.open(self.goes_by, directions, self._told_again),
+            dict[int, Candidate](),
+        )
         standing, watched = Standing(), -1
         while True:
             found = study.read()
@@ -112,20 +117,21 @@ class Search:
 
     def _told_again(self, trials: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """Yield `trials` with the objective of now, as far as there is time."""
-        values: dict[str, float] = {}
+        known: dict[str, tuple[float, ...]] = {}
         for trial in trials:
-            attrs, state, value = trial.user_attrs, trial.state, None
+            attrs, state, values = trial.user_attrs, trial.state, None
             if attrs.get("uncounted", "").startswith("repeats"):
-                value = values.get(attrs["candidate"])
-                state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+                values = known.get(attrs["candidate"])
+                state = TrialState.COMPLETE if values else TrialState.PRUNED
             elif "cost" in attrs and "uncounted" not in attrs:
                 for found in ("accuracy", "seconds", "reason"):
                     attrs.pop(found, None)
                 architecture = self.space.restore(attrs["architecture"])
                 try:
-                    value, accuracy, seconds = self._evaluate(architecture, attrs["seed"])
-                    attrs |= {"accuracy": accuracy, "seconds": seconds}
-                    values[attrs["candidate"]] = value
+                    attrs["cost"] = asdict(self._cost(architecture))
+                    values, measured = self._evaluate(architecture, attrs)
+                    attrs |= measured
+                    known[attrs["candidate"]] = values
                     state = TrialState.COMPLETE
                 except OutOfTime:
                     return
@@ -135,7 +141,7 @@ class Search:
                     state, attrs["reason"] = TrialState.FAIL, " ".join(str(error).split())
             yield create_trial(
                 state=state,
-                value=value,
+                values=values,
                 params=trial.params,
                 distributions=trial.distributions,
                 user_attrs=attrs,
@@ -174,7 +180,7 @@ class Search:
         return Drawing(
             space=self.space,
             limits=self.limits,
-            cost=self.cost or self.space.cost,
+            cost=self._cost,
             sampler=self.sampler,
             seed=self.seed,
         )
@@ -208,7 +214,7 @@ class Search:
         found = study.read()
         standing.take_in(found)
         trial = next(each for each in reversed(found) if each._trial_id == trial_id)
-        attrs, value = trial.user_attrs, None
+        attrs, values = trial.user_attrs, None
         is_drawn = reason is not None or "architecture" in attrs
         if not (is_drawn and standing.is_first(trial, num_trials)):
             study.leave(trial_id)
@@ -216,7 +222,7 @@ class Search:
         try:
             if reason is None:
                 architecture = self.space.restore(attrs["architecture"])
-                value, accuracy, seconds = self._evaluate(architecture, attrs["seed"])
+                values, measured = self._evaluate(architecture, attrs)
         except Exception as error:
             if is_device_failure(error):
                 study.leave(trial_id)
@@ -225,17 +231,23 @@ class Search:
         except BaseException:
             study.leave(trial_id)
             raise
-        if value is None:
+        if values is None:
             study.finish(trial_id, {"reason": reason}, TrialState.FAIL)
         else:
-            measured = {"accuracy": accuracy, "seconds": seconds}
-            study.finish(trial_id, measured, TrialState.COMPLETE, value)
+            study.finish(trial_id, measured, TrialState.COMPLETE, values)
 
-    def _evaluate(self, architecture: Any, seed: int) -> tuple[float, float, float]:
-        value, accuracy, seconds = self.evaluate(architecture, seed)
-        if not math.isfinite(value):
-            raise ValueError(f"the objective is {value}")
-        return value, accuracy, seconds
+    def _evaluate(
+        self, architecture: Any, attrs: Mapping[str, Any]
+    ) -> tuple[tuple[float, ...], dict[str, float]]:
+        """Return the values of the trial with `attrs`, and what its trainings took and reached."""
+        score, accuracy, seconds = self.evaluate(architecture, attrs["seed"])
+        if not math.isfinite(score):
+            raise ValueError(f"the objective is {score}")
+        values = self.objectives.values(score, Cost(**attrs["cost"]))
+        return values, {"accuracy": accuracy, "seconds": seconds}
+
+    def _cost(self, architecture: Any) -> Cost:
+        return (self.cost or self.space.cost)(architecture)
 
 
 def read_candidates(trials: Trials, space: Space) -> list[Candidate]:
@@ -266,7 +278,7 @@ def _candidate(trial: FrozenTrial, space: Space) -> Candidate:
         name=attrs.get("candidate", ""),
         architecture=space.restore(attrs["architecture"]) if "architecture" in attrs else None,
         seed=attrs.get("seed"),
-        objective=trial.value if trial.state == TrialState.COMPLETE else None,
+        objective=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         accuracy=attrs.get("accuracy"),
         cost=Cost(**attrs["cost"]) if "cost" in attrs else None,
         seconds=attrs.get("seconds"),

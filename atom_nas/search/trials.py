@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 DRAW = "draw"
@@ -34,7 +35,7 @@ class Study(Protocol):
         trial_id: int,
         attrs: Mapping[str, Any],
         state: TrialState,
-        value: float | None = None,
+        values: Sequence[float] | None = None,
     ) -> None:
         """Tell the end of an entered trial; where it was taken for dead, nothing is kept."""
 
@@ -52,9 +53,12 @@ class Trials(Protocol):
         """Return the trials of the last search so far, none where there was no search."""
 
     def open(
-        self, goes_by: str, again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]]
+        self,
+        goes_by: str,
+        directions: Sequence[StudyDirection],
+        again: Callable[[list[FrozenTrial]], Iterator[FrozenTrial]],
     ) -> Study:
-        """Open the study by the objective with the digest `goes_by`.
+        """Open the study by the objective with the digest `goes_by`, of values in `directions`.
 
         Trials that another objective left in its place are told `again` first.
         """
