@@ -11,8 +11,6 @@ from atom_nas.distillation.ready import Ready
 from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.errors import UserError
 from atom_nas.options import DistillOptions, Options
-from atom_nas.parsing import parse_settings
-from atom_nas.scoring.space import IMAGE_SIZE
 from atom_nas.storage.files import derive_seed
 from atom_nas.training.schedule import Training
 
@@ -81,17 +79,9 @@ def _require_ready(options: DistillOptions, dataset: Dataset, number: int) -> No
         )
 
 
-def shrink(options: Options, dataset: Dataset) -> dict[str, int]:
-    """Return the settings of the space's nets on a proxy."""
-    size = dataset.defaults.image_size
-    known = {} if size is None else {IMAGE_SIZE: size}
-    return known | parse_settings("--shrink", options.shrink)
-
-
 def proxy_training(options: Options, dataset: Dataset) -> Training:
     """Return how a candidate is trained on a proxy."""
-    steps = options.proxy_steps or dataset.defaults.proxy_steps or CANDIDATE_STEPS
-    training = Training(steps=steps, flip=dataset.flip)
+    training = Training(steps=options.proxy_steps or CANDIDATE_STEPS, flip=dataset.flip)
     if options.proxy_epochs:
         num_images = parse_name(options.proxy)[1] * dataset.num_classes
         training = replace(training, steps=training.steps_in(options.proxy_epochs, num_images))

@@ -2,15 +2,18 @@
 
     python benchmarks/make_assets.py sets --names atom_ipc10 --steps 300
     python benchmarks/make_assets.py truth     # full-data accuracies of ConvNets, hours on a CPU
+    python benchmarks/make_assets.py scores    # the same ConvNets on images of the box
     python benchmarks/make_assets.py box       # puts together what is there
 
 The sets: condensed from the 45,000 training images of `open_dataset("cifar10", seed=0)` with the
 paper's recipe and so many steps. The truth: uniform draws of the 720 ConvNets of at most so many
 multiply-adds, each trained on the same 45,000 images and measured on the other 5,000 and on the
-10,000 test images; then every fifth again. What is there is kept, and the same command goes on
-where it was.
+10,000 test images; then every fifth again. The scores: all that have a truth, trained on the set
+and the random images of the first command, as a run with seed 0 does. What is there is kept, and
+the same command goes on where it was.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -25,15 +28,21 @@ from machine import hardware
 import atom_nas
 from atom_nas.audit.sampling import audited_sample
 from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.data.images import Normalization
 from atom_nas.data.mosaic import save_mosaic
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import hold_out
+from atom_nas.defaults import condensation, proxy_training
 from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
 from atom_nas.distillation.recipes import paper
 from atom_nas.errors import unknown
-from atom_nas.scoring.space import load_space
+from atom_nas.options import Options
+from atom_nas.scoring.objective import DEFAULT_MEASURE
+from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.scorer import Sample, Scorer
+from atom_nas.scoring.space import Space, candidate_name, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.storage.files import CACHE, digest, file_digest, read_csv, write_csv, write_json
 from atom_nas.training.devices import resolve_device
@@ -46,6 +55,8 @@ IMAGES_PER_CLASS = {"train": 100, "validation": 200, "test": 100}
 COLUMNS = ("candidate", "steps", "seed", "validation_accuracy", "test_accuracy", "seconds")
 TWICE = 5
 """One candidate in so many is trained twice."""
+SCORED = ("atom_ipc50", "random_ipc50")
+"""What the truth's candidates are trained on."""
 AT_ONCE = 8
 """Candidates given to the workers together."""
 
@@ -55,7 +66,7 @@ class Settings:
     """What is made, and how far."""
 
     part: str = field(metadata={"positional": "PART"})
-    """sets, truth or box."""
+    """sets, truth, scores or box."""
     names: tuple[str, ...] = ("atom_ipc1", "atom_ipc10", "atom_ipc50")
     """The sets."""
     steps: int = 8_000
@@ -104,7 +115,10 @@ def make_box(settings: Settings) -> None:
     for split, per_class in IMAGES_PER_CLASS.items():
         images = getattr(dataset, split)
         fraction = per_class * images.num_classes / len(images)
-        save_mosaic(hold_out(images, fraction, generator)[1], BOX / f"{split}.png")
+        held = hold_out(images, fraction, generator)[1]
+        save_mosaic(held, BOX / f"{split}.png")
+        if split == "train":
+            measured = Normalization.fit(held)
     for folder in (settings.out / "sets").glob("*"):
         if made := load_proxy(folder):
             save_proxy(in_eight_bits(made), BOX / "sets" / folder.name)
@@ -112,6 +126,7 @@ def make_box(settings: Settings) -> None:
     sets = {proxy.name: {"steps": proxy.manifest["recipe"]["steps"], "of": 8_000} for proxy in kept}
     rows = read_csv(settings.out / "truth" / "truth.csv")
     write_csv(BOX / "truth.csv", COLUMNS, ([row[key] for key in COLUMNS] for row in rows))
+    shutil.copyfile(settings.out / "scores.csv", BOX / "scores.csv")
     steps = int(rows[0]["steps"])
     shown = Training(steps=steps, flip=True).images_shown(len(dataset.train))
     manifest = {
@@ -119,6 +134,7 @@ def make_box(settings: Settings) -> None:
         "2009); its authors ask to be cited and state no licence: for research and teaching.",
         "images_per_class": IMAGES_PER_CLASS,
         "train_digest": dataset.train.digest,
+        "normalization": measured,
         "sets": sets,
         "truth": {
             "space": "convnet",
@@ -131,7 +147,8 @@ def make_box(settings: Settings) -> None:
             "hardware": settings.hardware or hardware(torch.device("cpu")),
         },
         "files": {
-            path.name: file_digest(path) for path in (*sorted(BOX.glob("*.png")), BOX / "truth.csv")
+            path.name: file_digest(path)
+            for path in (*sorted(BOX.glob("*.png")), BOX / "scores.csv", BOX / "truth.csv")
         },
     }
     write_json(BOX / "manifest.json", manifest)
@@ -165,15 +182,47 @@ def make_truth(settings: Settings) -> None:
         training=Training(steps=steps, flip=dataset.flip),
         trainer=trainer,
     )
-    drawn = audited_sample(
-        space, [], is_allowed=lambda cost: cost.macs <= settings.max_macs, seed=0
-    )
-    sample = list(islice(drawn, settings.num))
+    sample = drawn(space, settings)
     for some in parts(sample, AT_ONCE):
         truth.measure_all(some)
     for some in parts(sample[::TWICE], AT_ONCE):
         truth.measure_all(some, trainings=2)
     trainer.close()
+
+
+def make_scores(settings: Settings) -> None:
+    """Train the candidates that have a truth on images of the box."""
+    device = resolve_device(settings.device)
+    keep_freed_memory(device)
+    dataset = open_dataset("cifar10_box", settings.data_dir, seed=0)
+    space = load_space("convnet", dataset.image_shape, dataset.num_classes)
+    trainer = Trainer(dataset.normalization, device, workers=settings.workers)
+    table = ProxyScores(settings.out / "scores.csv", space=space, dataset=dataset, trainer=trainer)
+    known = {row["candidate"] for row in read_csv(settings.out / "truth" / "truth.csv")}
+    sample = [each for each in drawn(space, settings) if candidate_name(each[0]) in known]
+
+    def made(name: str, number: int) -> Proxy:
+        job = condensation(Options(proxy=name), dataset, device, number=number)
+        return condense(job, job.folder(settings.out / "proxies"), device)
+
+    scorer = Scorer(
+        table=table,
+        condense=made,
+        num_seeds=1,
+        training=proxy_training(Options(), dataset),
+        measure=DEFAULT_MEASURE,
+    )
+    for name in SCORED:
+        scorer.estimate(name, sample)
+    trainer.close()
+
+
+def drawn(space: Space, settings: Settings) -> Sample:
+    """Return the candidates of the truth, those of a part of it first."""
+    stream = audited_sample(
+        space, [], is_allowed=lambda cost: cost.macs <= settings.max_macs, seed=0
+    )
+    return list(islice(stream, settings.num))
 
 
 def parts(whole: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -184,6 +233,7 @@ def parts(whole: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 PARTS: Mapping[str, Callable[[Settings], None]] = {
     "sets": make_sets,
     "truth": make_truth,
+    "scores": make_scores,
     "box": make_box,
 }
 

@@ -19,6 +19,7 @@ from atom_nas.errors import UserError
 from atom_nas.options import Options
 from atom_nas.pipeline.opening import open_pipeline
 from atom_nas.scoring.space import candidate_name, load_space
+from atom_nas.scoring.trainer import Trainer
 
 CPU = torch.device("cpu")
 CACHE = Path("~/.cache/atom_nas").expanduser()
@@ -138,6 +139,20 @@ def test_an_audit_takes_its_candidates_from_the_table(tmp_path):
     names = [candidate_name(architecture) for architecture, _ in sample]
     assert sorted(names) == sorted({row["candidate"] for row in rows})
     assert all(0 < each.validation[0] < 1 and each.test and each.macs for each in measured)
+
+
+@pytest.mark.parametrize("proxy", ["atom_ipc50", "random_ipc50"])
+def test_what_an_audit_needs_of_the_first_command_is_there(tmp_path, monkeypatch, proxy):
+    def run(_, jobs, may_begin):
+        assert not jobs
+        return iter(())
+
+    monkeypatch.setattr(Trainer, "run", run)
+    options = Options(out=tmp_path / "run", data_dir=tmp_path, device="cpu")
+    with open_pipeline(options) as pipeline:
+        sample = list(pipeline.run.audited())
+        found = pipeline.run.scorer().estimate(proxy, sample)
+    assert len(found.scores) == len(sample) >= 40 and np.isfinite(found.scores).all()
 
 
 def test_the_table_tells_of_no_other_candidate():

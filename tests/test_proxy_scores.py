@@ -37,9 +37,9 @@ def proxy():
     return make_proxy()
 
 
-def make_scores(path, space, dataset):
+def make_scores(path, space, dataset, known=()):
     return ProxyScores(
-        path, space=space, dataset=dataset, trainer=Trainer(dataset.normalization, CPU)
+        path, space=space, dataset=dataset, trainer=Trainer(dataset.normalization, CPU), known=known
     )
 
 
@@ -66,6 +66,23 @@ def test_a_candidate_is_scored_once_and_found_by_the_next_process(
         == first
     )
     assert len(rows_of(path)) == 1
+
+
+def test_a_row_that_is_known_is_taken_where_a_training_would_be_the_same(
+    tmp_path, space, dataset, proxy, monkeypatch
+):
+    first = make_scores(tmp_path / "first.csv", space, dataset)
+    expected = first.score(proxy, architecture(space), TRAINING, seed=3)
+    known = rows_of(tmp_path / "first.csv")
+    monkeypatch.setattr(trainer, "fit_in_parts", no_training)
+    scores = make_scores(tmp_path / "scores.csv", space, dataset, known)
+    assert scores.score(proxy, architecture(space), TRAINING, seed=3) == expected
+    assert rows_of(tmp_path / "scores.csv") == known
+    other = replace(TRAINING, steps=TRAINING.steps + 1)
+    for training, seed in ((TRAINING, 4), (other, 3)):
+        scores = make_scores(tmp_path / f"{training.steps}-{seed}.csv", space, dataset, known)
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            scores.score(proxy, architecture(space), training, seed=seed)
 
 
 @pytest.mark.parametrize(

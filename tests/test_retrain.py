@@ -132,7 +132,11 @@ def test_of_an_excerpt_all_images_are_taken_where_they_are(
 ):
     whole = sources.load_source(str(data), tmp_path)[1]
     excerpt = splits.Excerpt(
-        of="toy", sets={}, truth="toy", whole=lambda: whole if is_at_hand else None
+        of="toy",
+        sets={},
+        truth="toy",
+        scores=tmp_path / "none.csv",
+        whole=lambda: whole if is_at_hand else None,
     )
     few = splits.Source(train=whole.train.select(torch.arange(0, 180, 3)), excerpt=excerpt)
     monkeypatch.setattr(

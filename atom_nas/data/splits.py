@@ -26,6 +26,8 @@ class Excerpt:
     """The folders of sets that were condensed from all training images, by name."""
     truth: str
     """The table of full-data accuracies, by name."""
+    scores: Path
+    """Rows of its candidates on some of the sets, as scores.csv of a run has them."""
     whole: "Callable[[], Source | None]"
     """Loads all the images, where they are at hand."""
 
@@ -36,10 +38,6 @@ class Defaults:
 
     max_macs: int | None = None
     """Multiply-adds an image that no candidate exceeds: for a set that is for a first look."""
-    image_size: int | None = None
-    """Height and width of a proxy's images in which nets are ranked as in their own."""
-    proxy_steps: int | None = None
-    """Steps of a candidate on a proxy that rank as more do."""
     distil_steps: int | None = None
     """Steps of a distillation that suffice to rank nets where there is no GPU."""
     full_steps: int | None = None
@@ -65,6 +63,9 @@ class Source:
     defaults: Defaults = Defaults()
     excerpt: Excerpt | None = None
     """Set where the splits are a few of a data set's images."""
+    measured: Normalization | None = None
+    """The normalisation fitted on `train`, where it was done elsewhere: the last digits of a sum
+    depend on the machine, and a training that is kept depends on them."""
     about: str = ""
     """Whose data it is and under which licence, in one line, where that is known."""
 
@@ -113,12 +114,13 @@ class Dataset:
     whiten: bool = False
     defaults: Defaults = Defaults()
     excerpt: Excerpt | None = None
+    measured: Normalization | None = None
     about: str = ""
 
     @cached_property
     def normalization(self) -> Normalization:
         """The normalisation fitted on `train`."""
-        return Normalization.fit(self.train)
+        return self.measured or Normalization.fit(self.train)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -153,6 +155,7 @@ def split(name: str, source: Source, *, seed: int) -> Dataset:
         whiten=source.whiten,
         defaults=source.defaults,
         excerpt=source.excerpt,
+        measured=source.measured,
         about=source.about,
     )
 

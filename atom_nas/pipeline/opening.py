@@ -12,11 +12,12 @@ from atom_nas.audit.truth_table import TruthTable
 from atom_nas.audit.worth import sizes_up_to
 from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset, whole_of
-from atom_nas.defaults import condensation, full_training, proxy_training, shrink
+from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.distillation.condense import Condensation
 from atom_nas.distillation.ready import Ready
 from atom_nas.errors import UserError
 from atom_nas.options import AUTO, DistillOptions, Options
+from atom_nas.parsing import parse_settings
 from atom_nas.pipeline.auto import choose
 from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
@@ -25,10 +26,10 @@ from atom_nas.pipeline.place import InFolder, open_shared
 from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.space import IMAGE_SIZE, Space, load_space
+from atom_nas.scoring.space import Space, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.candidate import Candidate
-from atom_nas.storage.files import write_json
+from atom_nas.storage.files import read_csv, write_json
 from atom_nas.storage.progress import note
 from atom_nas.storage.run_folder import open_run
 from atom_nas.training.devices import resolve_device
@@ -59,8 +60,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
     space = load_space(options.space, dataset.image_shape, dataset.num_classes)
     job = condensation(options, dataset, device)
-    on_proxy = shrink(options, dataset)
-    shrunk = space.shrunk(on_proxy)
+    shrink = parse_settings("--shrink", options.shrink)
+    shrunk = space.shrunk(shrink)
     if options.worth:
         sizes_up_to(dataset.train.smallest_class)
     table = _open_table(options, dataset, space)
@@ -77,7 +78,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         "sampler": options.sampler,
         "max_params": options.max_params,
         "max_macs": options.max_macs or dataset.defaults.max_macs,
-        "shrink": on_proxy,
+        "shrink": shrink,
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": full.steps if options.full_steps or options.full_epochs else None,
     }
@@ -100,8 +101,11 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", asked.kept)
-        for line in _taken_by_default(options, dataset):
-            note(line)
+        if (macs := dataset.defaults.max_macs) and not options.max_macs:
+            note(
+                f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs "
+                "says otherwise."
+            )
         if data.excerpt:
             note(
                 f"nets are exported with weights from the {len(data.train):,} images of "
@@ -121,6 +125,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 dataset=dataset,
                 trainer=trainer,
                 open_table=place.table,
+                known=read_csv(dataset.excerpt.scores) if dataset.excerpt else (),
             ),
             lengths=Lengths(
                 folder / "lengths.json",
@@ -142,21 +147,6 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         )
         yield Pipeline(run=choose(run) if asked.chooses_proxy else run, deadline=deadline)
         place.copy()
-
-
-def _taken_by_default(options: Options, dataset: Dataset) -> Iterator[str]:
-    """Yield a line for each default of the data set that a result depends on."""
-    macs, size = dataset.defaults.max_macs, dataset.defaults.image_size
-    if macs and not options.max_macs:
-        yield (
-            f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs says "
-            "otherwise."
-        )
-    if size and IMAGE_SIZE not in options.shrink:
-        yield (
-            f"candidates are trained on {options.proxy} at {size} x {size} pixels; --shrink "
-            f"{IMAGE_SIZE}={dataset.image_shape[1]} says otherwise."
-        )
 
 
 def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:

@@ -1,6 +1,6 @@
 """Candidates trained on a proxy and measured on the validation split, each once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
@@ -46,8 +46,10 @@ class ProxyScores:
         dataset: Dataset,
         trainer: Trainer,
         open_table: OpenTable = RowLog,
+        known: Iterable[Mapping[str, str]] = (),
     ) -> None:
-        """Open the table."""
+        """Open the table; rows that are `known` from elsewhere are taken in place of trainings."""
+        self._known = {tuple(row[each] for each in KEY): row for row in known}
         self._table = open_table(path, COLUMNS, key=KEY)
         self._space, self._dataset, self._trainer = space, dataset, trainer
 
@@ -99,6 +101,10 @@ class ProxyScores:
                 missing[key] = proxy, architecture, seed
 
         def train(keys: list[Key], may: Callable[[Key], bool]) -> Iterator[tuple[Row, bytes]]:
+            for key, row in self._known_of(missing, keys):
+                if may(key):
+                    yield {column: row[column] for column in COLUMNS}, b""
+            keys = self._table.free(keys)
             jobs = [self._job(*missing[key], training) for key in keys]
             for position, trained in self._trainer.run(jobs, lambda each: may(keys[each])):
                 key = keys[position]
@@ -108,6 +114,15 @@ class ProxyScores:
 
         for _ in fill(self._table, missing, train, may_begin):
             yield
+
+    def _known_of(
+        self, wanted: Mapping[Key, Wanted], keys: Iterable[Key]
+    ) -> Iterator[tuple[Key, Mapping[str, str]]]:
+        """Yield those of `keys` whose row is known, of a training with the seed that is wanted."""
+        for key in keys:
+            row = self._known.get(key)
+            if row and row["seed"] == str(wanted[key][2]):
+                yield key, row
 
     @property
     def num_workers(self) -> int:

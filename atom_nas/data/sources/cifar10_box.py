@@ -1,12 +1,14 @@
 """CIFAR-10 in the box: nothing to download, 4,000 of its images and what was made of all others.
 
 Real images, a row a class in `train.png`, `validation.png` and `test.png`; sets that were condensed
-from all 45,000 training images; and a table of what ConvNets reach when trained on these
-(`--truth cifar10_box`). benchmarks/make_assets.py makes the files, their manifest says how.
+from all 45,000 training images; a table of what ConvNets reach when trained on these
+(`--truth cifar10_box`); and what the same ConvNets score on images of the box.
+benchmarks/make_assets.py makes the files, their manifest says how.
 """
 
 from pathlib import Path
 
+from atom_nas.data.images import Normalization
 from atom_nas.data.mosaic import load_mosaic
 from atom_nas.data.sources import _torchvision, cifar10
 from atom_nas.data.splits import Defaults, Excerpt, Source
@@ -31,6 +33,8 @@ def load(path: Path) -> Source:
         load_mosaic(BOX / f"{name}.png", names) for name in ("train", "validation", "test")
     )
 
+    measured = manifest["normalization"]
+
     def whole() -> Source | None:
         is_at_hand = _torchvision.is_at_hand(path, "cifar10", cifar10.FILES)
         return cifar10.load(path) if is_at_hand else None
@@ -46,7 +50,9 @@ def load(path: Path) -> Source:
             of="cifar10",
             sets={name: BOX / "sets" / name for name in manifest["sets"]},
             truth="cifar10_box",
+            scores=BOX / "scores.csv",
             whole=whole,
         ),
+        measured=Normalization(mean=tuple(measured["mean"]), std=tuple(measured["std"])),
         about=cifar10.ABOUT,
     )
