@@ -197,7 +197,7 @@ def test_the_worth_needs_five_images_of_every_class(tmp_path, args, capsys):
         ({"shrink": "twice=x"}, "give a whole number"),
         ({"against": "fre"}, "Did you mean 'free'"),
         ({"truth": "none.csv"}, "cannot be read"),
-        ({"truth": "nas_bench_201"}, "use --space nas_bench_201"),
+        ({"truth": "nas_bench_201"}, "give --space nas_bench_201"),
         ({"objective": "los"}, "Did you mean 'loss'"),
         ({"until_width": 3}, "from 0.01 to 2"),
         ({"proxy_seeds": 0}, "--proxy-seeds is 0"),

@@ -1,16 +1,23 @@
 """Real processes that share a run in a database: killed, cut off, and the database stopped."""
 
+from contextlib import closing
 from signal import SIGINT, SIGKILL
+from unittest.mock import Mock
 
 import pytest
 from made_cluster import PASSWORD, Node, wait_until
 from optuna import load_study
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from sqlalchemy.exc import PendingRollbackError
 from tiny_run import SPACE, rows_of, run_args, save_data
 
 from atom_nas.audit.record import Audit
 from atom_nas.cli import main
+from atom_nas.cluster.address import Address
+from atom_nas.cluster.server import Server
+from atom_nas.cluster.shared_study import after_death
 from atom_nas.search.trials import has_place, is_counted, is_lost
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -201,3 +208,11 @@ def test_one_that_stays_away_ends_the_command_which_then_goes_on(shared, databas
     assert line.startswith("error: the database at 127.0.0.1:") and "has not answered" in line
     shared.start("a").finish()
     shared.check()
+
+
+def test_a_connection_that_is_cut_within_a_transaction_is_asked_again(database):
+    cut = StorageInternalError("an exception is raised during the commit")
+    cut.__cause__ = PendingRollbackError("the transaction is not rolled back")
+    ask = Mock(side_effect=[cut, "found"])
+    with closing(Server(Address(database.new_url()), after_death)) as server:
+        assert server.patiently(ask) == "found"

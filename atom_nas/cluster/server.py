@@ -21,6 +21,7 @@ from sqlalchemy.exc import (
     InterfaceError,
     NoSuchModuleError,
     OperationalError,
+    PendingRollbackError,
     SQLAlchemyError,
 )
 
@@ -175,7 +176,11 @@ def _cause(error: Exception) -> BaseException:
 
 
 def _is_away(error: Exception) -> bool:
-    """Say whether the database may answer when it is asked again."""
+    """Say whether the database may answer when it is asked again.
+
+    A connection that is cut within a transaction may be seen only by what comes next in it, as one
+    that was not rolled back.
+    """
     cause = _cause(error)
     is_cut = isinstance(cause, DBAPIError) and cause.connection_invalidated
-    return is_cut or isinstance(cause, OperationalError | InterfaceError)
+    return is_cut or isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
