@@ -194,6 +194,8 @@ def make_run(run: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "architecture.json").write_text('{"width": 32, "kernels": [3, 5]}')
         metrics = {
+            "dataset": "some",
+            "images": {"train": 1500},
             "validation_accuracy": accuracy + 0.01,
             "test_accuracy": accuracy,
             "num_params": 1000 * rank + 500,

@@ -83,7 +83,7 @@ def test_what_was_saved_is_full_trainings_less_the_search_and_the_making(results
         "on the proxy took 50 s, 30 s of it to make the proxy)"
     )
     assert lost.startswith("Lost: at most 1.25 points of accuracy") and "8 audited" in lost
-    assert spent.startswith("Not counted: 30 min of full training in this folder")
+    assert spent.startswith("Not counted: 30 min of training in this folder")
 
 
 def test_a_proxy_that_saved_no_time_is_said_to(results):

@@ -8,6 +8,7 @@ import pytest
 from made_run import (
     AUDIT,
     FIGURES,
+    NAMES,
     OF_A_SEARCH,
     Page,
     compared,
@@ -23,6 +24,7 @@ from made_run import (
 
 from atom_nas.errors import UserError
 from atom_nas.report import write_report
+from atom_nas.report.results import read_results
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -172,3 +174,14 @@ def test_a_file_that_is_no_object_is_one_line_that_names_it(tmp_path, name, cont
     with pytest.raises(UserError, match=name) as error:
         write_report(run)
     assert "\n" not in str(error.value)
+
+
+def test_trainings_of_an_excerpt_are_no_points_beside_a_table(tmp_path):
+    run = make_run(tmp_path)
+    exported = {NAMES[12], NAMES[13]}
+    assert {*read_results(run).others.names} == exported
+    edit_csv(run / "truth.csv", lambda rows: [r for r in rows if r["candidate"] in exported])
+    results = read_results(run)
+    assert not results.others.names and not results.is_truth_made_here
+    text = Page((write_report(run)).read_text(encoding="utf-8")).text
+    assert any("accuracies after training on the 1,500 images of some" in each for each in text)

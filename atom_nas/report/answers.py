@@ -201,9 +201,8 @@ def _lost(audit: Audit) -> str:
 def _spent(results: Results, audit: Audit) -> Iterator[str]:
     """Yield what has to be known of these times."""
     if results.full_seconds:
-        yield (
-            f"Not counted: {duration(results.full_seconds)} of full training in this folder, for "
-            "the audit and the exports"
-        )
+        found = duration(results.full_seconds)
+        what = "the audit and the exports" if results.is_truth_made_here else "the exports"
+        yield f"Not counted: {found} of training in this folder, for {what}"
     if audit.full_seconds and not results.is_truth_made_here:
         yield "The time of a full training is that of the table of truth, maybe of another machine"

@@ -78,6 +78,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "shared_over": SHARED_OVER,
         "settings": results.settings,
         "exports": results.exports,
+        "trained_on": results.trained_on,
         "front": results.front,
         "costs": results.objectives.costs,
         "cost_heads": wording.COST_HEADS,

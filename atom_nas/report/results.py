@@ -74,6 +74,8 @@ class Export:
     macs: float
     latency_ms: float
     """NaN where it was not measured."""
+    trained_on: str
+    """How many images of which data, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ class Results:
     """What all trainings on the full data in this folder took."""
     others: Points
     """The candidates of the search that have a truth and are not audited; none where the search
-    went by something else than the score."""
+    went by something else than the score, or the truth of the audited is a table's."""
     audit: Audit | None
     """None where there was only a search."""
     importances: Importances | None
@@ -130,6 +132,11 @@ class Results:
     def front(self) -> list[Trial]:
         """The trials on the front, the best score first; none where the score alone counted."""
         return [trial for trial in self.scored if trial.is_on_front]
+
+    @property
+    def trained_on(self) -> str:
+        """What full trainings in this folder are of, in words: an excerpt has few images."""
+        return self.exports[0].trained_on if self.exports else "the full data"
 
     @property
     def is_truth_made_here(self) -> bool:
@@ -196,6 +203,8 @@ def _others(
     if audit is None or options.get("objective") != audit.measure:
         return NO_POINTS
     audited = set(audit.candidates)
+    if not audited <= truth.keys():  # a table's trainings are other ones than those of exports
+        return NO_POINTS
     return Points.keep_finite(
         (trial.candidate, trial.objective, truth[trial.candidate].validation)
         for trial in trials
@@ -254,4 +263,11 @@ def _export(folder: Path) -> Export:
         num_params=number(metrics.get("num_params")),
         macs=number(metrics.get("macs")),
         latency_ms=number(metrics.get("latency_ms")),
+        trained_on=_trained_on(metrics),
     )
+
+
+def _trained_on(metrics: Mapping[str, Any]) -> str:
+    if "images" not in metrics:  # an export of an earlier version
+        return "the full data"
+    return f"the {metrics['images']['train']:,} images of {metrics['dataset']}"
