@@ -49,6 +49,23 @@ def digits() -> Pool:
     return nets.pool("digits")
 
 
+def box() -> Pool:
+    """Return the ConvNets of the box: one full training of CIFAR-10, of every fifth two.
+
+    So one training both picks, by validation images, and judges, by test images.
+    """
+    folder = RESULTS / "box-cifar10"
+    nets = ConvNets(
+        dataset=open_dataset("cifar10", CACHE, seed=0),
+        truth=rows_of(folder / "truth" / "truth.csv"),
+        lengths=(5632,),
+        rows=rows_of(folder / "scores.csv"),
+        distil_steps=300,
+        free=RESULTS / "box-audit" / "free.csv",
+    )
+    return nets.pool("CIFAR-10")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConvNets:
     """Nets of the space convnet, and the rows that there are of each."""
@@ -63,8 +80,6 @@ class ConvNets:
     distil_steps: int
     free: Path
     """The table of the free scores."""
-    image_size: int | None = None
-    """Height and width of the proxies' images, if not their own."""
 
     def pool(self, name: str) -> Pool:
         """Return the nets that have rows on all proxies' images."""
@@ -77,13 +92,10 @@ class ConvNets:
         known = dict.fromkeys(row["candidate"] for row in self.truth)
         names = [each for each in known if all(each in scored for scored in own.values())]
         nets = [_net(space, each) for each in names]
-        shrunk = space.shrunk({"image_size": self.image_size} if self.image_size else {})
-        macs, on_proxy = (
-            float(np.mean([s.cost(net).macs for net in nets])) for s in (space, shrunk)
-        )
+        macs = float(np.mean([space.cost(net).macs for net in nets]))
         proxies: dict[str, tuple[Estimator, ...]] = {}
         for proxy, key in draws:
-            found = self._on(proxy, [own[key][each] for each in names], on_proxy)
+            found = self._on(proxy, [own[key][each] for each in names], macs)
             proxies[proxy] = (*proxies.get(proxy, ()), found)
         whole, *shorter = self.lengths
         num_train = len(self.dataset.train)

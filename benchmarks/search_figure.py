@@ -29,6 +29,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "Hyperband": {"color": WARNING, "linestyle": (0, (1, 1.5))},
     "num_params": {"color": INK, "linestyle": (0, (4, 2))},
     "free_average": {"color": INK, "linewidth": 1.4},
+    "synflow": {"color": INK, "linestyle": (0, (1, 1.5))},
     "random_ipc50, all": {"color": WARNING, "linewidth": 1.6},
     "atom_ipc50, all": {"color": ACCENT, "linewidth": 1.8},
     "combined_ranks, atom_ipc50": {"color": ACCENT, "linestyle": (0, (4, 2))},
@@ -42,9 +43,14 @@ BANDS = (RANDOM, "atom_ipc50, all")
 def draw(pools: Mapping[str, Any], budgets: Sequence[float], seeds: int) -> tuple[bytes, bytes]:
     """Return the figure as PNG and SVG: medians on halves of the pools, and quartiles of `BANDS`.
 
-    A method is left out up to where it differs from random search.
+    A pool that is a part of another is left to the table. A method is left out up to where it
+    differs from random search.
     """
-    shown = {name: pool for name, pool in pools.items() if pool["is_halved"]}
+    shown = {
+        name: pool
+        for name, pool in pools.items()
+        if pool["is_halved"] and not name.endswith("of these")
+    }
     with house_style():
         figure, panels = new_figure(4.1 * len(shown), 4.6, columns=len(shown))
         for axes, (name, pool) in zip(panels, shown.items(), strict=True):

@@ -26,7 +26,7 @@ import command
 import numpy as np
 import optuna
 from search_by_score import by_free_score, by_model, by_proxy, by_ranks
-from search_convnets import digits
+from search_convnets import box, digits
 from search_figure import RANDOM, draw
 from search_full_data import Steps, evolution, halving, hyperband, random_search, tpe
 from search_pool import Pool, View
@@ -58,7 +58,7 @@ class Settings:
 def all_pools() -> list[Pool]:
     """Return every pool."""
     cells = nas_bench_201()
-    return [cells, nas_bench_201_shortened(cells), nas_bench_201_whole(), digits()]
+    return [cells, nas_bench_201_shortened(cells), nas_bench_201_whole(), digits(), box()]
 
 
 def methods(pool: Pool) -> dict[str, Callable[[View], Steps]]:

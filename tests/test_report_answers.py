@@ -35,9 +35,8 @@ def test_the_exports_are_named_with_what_they_reach_and_cost(results):
     assert costs.answer == "The best: 1.50 k parameters, 150 k multiply-adds."
     assert costs.lines[2] == "net-10: 10.5 k parameters, 1.50 M multiply-adds"
     many = replace(results, exports=results.exports * 2)
-    assert [each.lines[3:] for each in answers(many)[:2]] == [
-        ("3 more are in the table below",)
-    ] * 2
+    more, trained_on = "3 more are in the table below", "Trained on the 1,500 images of some"
+    assert [each.lines[3:] for each in answers(many)[:2]] == [(more, trained_on), (more,)]
 
 
 def test_what_was_not_exported_or_not_written_down_is_said_to_be_unknown(results):

@@ -51,7 +51,7 @@ def _which(results: Results) -> Answer:
         lines=(
             *(f"{each.candidate}: {_accuracy(each)}" for each in exports[:MAX_EXPORTS]),
             *_more(len(exports)),
-            *(_best_on_proxy(results) if not exports else ()),
+            *([f"Trained on {results.trained_on}"] if exports else _best_on_proxy(results)),
         ),
     )
 
