@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,17 @@ def test_what_is_left_half_done_is_nobody_s(trainer, dataset, space):
     running.close()
     again = [*trainer.run([jobs[0]])]
     assert [position for position, _ in again] == [0] and not again[0][1].failure
+
+
+def test_auto_takes_workers_at_once_for_what_is_counted_to_be_long(dataset, space, monkeypatch):
+    monkeypatch.setattr("atom_nas.scoring.trainer.num_cores", lambda: 2)
+    monkeypatch.setattr("atom_nas.scoring.trainer.PACE", 1.0)
+    monkeypatch.setattr(Trainer, "_train_here", lambda *_: pytest.fail("it was trained here"))
+    net, about = architecture(space, "linear"), {"space": space, "training": TRAINING}
+    assert space.cost(net).macs
+    job = Job(architecture=net, seed=0, train=dataset.train, held_out=(), **about)
+    with closing(Trainer(dataset.normalization, CPU, workers="auto")) as auto:
+        assert not any(found.failure for _, found in auto.run([job, job]))
 
 
 def test_auto_takes_workers_where_there_is_enough_to_do(dataset, monkeypatch):
