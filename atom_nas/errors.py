@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import shorten
 
+DISK_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
+"""What an OSError says where nothing more can be written."""
+
 
 class UserError(Exception):
     """What was got, what is allowed, and what to do next, in one line."""

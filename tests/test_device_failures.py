@@ -1,5 +1,7 @@
 """What the device fails at ends the run with one line, and is kept for no candidate."""
 
+import errno
+
 import pytest
 import torch
 from made_search import Recorder, ignore, make_search, score
@@ -16,6 +18,7 @@ from atom_nas.scoring.trainer import Trainer
 from atom_nas.training.devices import is_device_failure
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+DISK = OSError(errno.ENOSPC, "No space left on device")
 BROKEN = torch.AcceleratorError("CUDA error: device-side assert triggered")
 
 
@@ -24,6 +27,8 @@ BROKEN = torch.AcceleratorError("CUDA error: device-side assert triggered")
     [
         (FULL, True),
         (BROKEN, True),
+        (DISK, True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
         (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
         (RuntimeError("shapes of 3 and 4 do not fit"), False),
@@ -75,11 +80,12 @@ def test_they_leave_no_row_of_the_candidate(tmp_path, monkeypatch, measure, modu
     assert measure(tmp_path, space) > 0
 
 
-def test_the_candidate_of_a_search_is_drawn_again(tmp_path):
+@pytest.mark.parametrize("error", [FULL, DISK])
+def test_the_candidate_of_a_search_is_drawn_again(tmp_path, error):
     space = make_searched(tmp_path)
     expected = make_search(tmp_path / "whole", space).run(6, ignore)
-    search = make_search(tmp_path / "broken", space, Recorder(stop=2, error=FULL))
-    with pytest.raises(torch.OutOfMemoryError):
+    search = make_search(tmp_path / "broken", space, Recorder(stop=2, error=error))
+    with pytest.raises(type(error)):
         search.run(6, ignore)
     again = search.run(6, ignore)
     assert [(c.name, c.seed, c.objective) for c in again] == [

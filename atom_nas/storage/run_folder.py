@@ -1,6 +1,5 @@
 """The run folder: one process works in it, with the settings that it was made with."""
 
-import errno
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from typing import Any
 
 import filelock
 
-from atom_nas.errors import DamagedError, UserError
+from atom_nas.errors import DISK_FULL, DamagedError, UserError
 from atom_nas.storage.files import canonical_json, read_json, write_json
 from atom_nas.storage.progress import LOG, logged_to
 
@@ -53,7 +52,7 @@ def open_run(
         with logged_to(folder / LOG):
             yield folder
     except OSError as error:
-        if error.errno in _DISK_FULL:
+        if error.errno in DISK_FULL:
             raise UserError(
                 f"cannot write to {folder}: {error.strerror}; finished work is kept: free some "
                 "space, then run the same command again."
@@ -73,9 +72,6 @@ def _lock(folder: Path, wanted: dict[str, Any]) -> filelock.BaseFileLock | None:
     except filelock.Timeout:
         return None
     return lock
-
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import sys
 import torch
 from torch.nn import functional as F
 
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import DISK_FULL, UserError, unknown
 
 try:
     import resource
@@ -50,7 +50,10 @@ def warm_up(device: torch.device) -> None:
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Say whether `error` is of the device, out of memory or broken, and so of no one candidate."""
+    """Say whether `error` is of the device, and so of no one candidate: its memory or the disk is
+    full, or it is broken."""
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return True
     if isinstance(error, (torch.OutOfMemoryError, torch.AcceleratorError)):
         return True
     is_unnamed = re.search("(CUDA|MPS).*out of memory|STATUS_ALLOC_FAILED", str(error))
