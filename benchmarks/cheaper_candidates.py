@@ -86,10 +86,10 @@ def main(settings: Settings) -> None:
         return settings.max_macs is None or cost.macs <= settings.max_macs
 
     def make(steps: int | None, _name: str, number: int) -> Proxy:
-        recipe = None
         if is_distilled(method) and dataset.excerpt:
             ready = Ready(dataset=dataset, name=settings.proxy, seed=number)
             return condense(ready, ready.folder(settings.out / "proxies"), CPU)
+        recipe = None
         if is_distilled(method):
             recipe = paper(dataset, images_per_class)
             recipe = replace(recipe, steps=steps or recipe.steps)

@@ -218,7 +218,7 @@ def make_scores(settings: Settings) -> None:
 
 
 def drawn(space: Space, settings: Settings) -> Sample:
-    """Return the candidates of the truth, those of a part of it first."""
+    """Return the candidates of the truth, in the order in which any few are a uniform draw."""
     stream = audited_sample(
         space, [], is_allowed=lambda cost: cost.macs <= settings.max_macs, seed=0
     )

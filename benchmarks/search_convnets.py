@@ -44,6 +44,7 @@ def digits() -> Pool:
         lengths=(960, 240, 480),
         rows=[r for r in rows if r["training_digest"] in OF_240 and r["proxy_digest"] != OF_300],
         distil_steps=100,
+        num_measured=270,
         free=folder / "free.csv",
     )
     return nets.pool("digits")
@@ -61,6 +62,7 @@ def box() -> Pool:
         lengths=(5632,),
         rows=rows_of(folder / "scores.csv"),
         distil_steps=300,
+        num_measured=2_000,
         free=RESULTS / "box-audit" / "free.csv",
     )
     return nets.pool("CIFAR-10")
@@ -78,6 +80,8 @@ class ConvNets:
     rows: Rows
     """Of 240 steps on proxies."""
     distil_steps: int
+    num_measured: int
+    """Images that a net is measured on after a training on a proxy."""
     free: Path
     """The table of the free scores."""
 
@@ -99,7 +103,8 @@ class ConvNets:
             proxies[proxy] = (*proxies.get(proxy, ()), found)
         whole, *shorter = self.lengths
         num_train = len(self.dataset.train)
-        full = self._passes(whole, num_train)
+        num_validation = len(self.dataset.validation)
+        full = self._passes(whole, num_train, num_validation)
         return Pool(
             name=f"{name}, {len(names)} ConvNets",
             names=tuple(names),
@@ -109,7 +114,7 @@ class ConvNets:
             proxies=proxies,
             free=tuple(self._free(space, nets)),
             shorter={
-                self._passes(steps, num_train) / full: np.array(
+                self._passes(steps, num_train, num_validation) / full: np.array(
                     [np.mean(each) for each in self._accuracies(steps, "validation", names)]
                 )
                 for steps in shorter
@@ -117,9 +122,9 @@ class ConvNets:
             eta=2,
         )
 
-    def _passes(self, steps: int, num_images: int) -> float:
+    def _passes(self, steps: int, num_images: int, num_measured: int) -> float:
         shown = Training(steps=steps, flip=self.dataset.flip).images_shown(num_images)
-        return FORWARD_BACKWARD * shown + FORWARD * len(self.dataset.validation)
+        return FORWARD_BACKWARD * shown + FORWARD * num_measured
 
     def _accuracies(self, steps: int, split: str, names: list[str]) -> list[tuple[float, ...]]:
         own = [row for row in self.truth if row["steps"] == str(steps)]
@@ -142,13 +147,14 @@ class ConvNets:
             for row in rows
         ]
         found = {key: np.array([by(each) for each in outcomes]) for key, by in MEASURES.items()}
+        num_images = per_class * self.dataset.num_classes
         return Estimator(
             name=proxy,
             kind="distilled" if setup else "random",
             scores=found.pop(DEFAULT_MEASURE),
             variants=found,
             setup_macs=setup,
-            macs_per_candidate=macs * self._passes(240, per_class * self.dataset.num_classes),
+            macs_per_candidate=macs * self._passes(240, num_images, self.num_measured),
         )
 
     def _free(self, space: Space, nets: list[Any]) -> list[Estimator]:

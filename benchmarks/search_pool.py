@@ -48,7 +48,9 @@ class Pool:
     def digest(self) -> str:
         """Of all that a search could see."""
         scores = {key: [each.scores for each in draws] for key, draws in self.proxies.items()}
-        known = [self.names, self.trainings, self.test, scores, [e.scores for e in self.free]]
+        costs = [self.full_macs, *(each.cost for draws in self.proxies.values() for each in draws)]
+        free = [each.scores for each in self.free]
+        known = [self.names, self.trainings, self.test, scores, free, costs]
         plain = json.dumps([known, dict(self.shorter), self.eta], default=np.ndarray.tolist)
         return digest(plain)[:16]
 

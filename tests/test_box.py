@@ -68,7 +68,7 @@ def test_the_set_of_the_main_job_is_in_it(box):
     assert Options().proxy in box.excerpt.sets
 
 
-@pytest.mark.parametrize("name", ["train.png", "truth.csv", "manifest.json"])
+@pytest.mark.parametrize("name", ["train.png", "truth.csv", "scores.csv", "manifest.json"])
 @pytest.mark.parametrize("damage", ["missing", "flipped"])
 def test_a_damaged_file_is_one_line(broken_box, tmp_path, name, damage):
     path = broken_box / name

@@ -61,11 +61,8 @@ class Search:
         """
         down = [StudyDirection.MINIMIZE] * len(self.objectives.costs)
         directions = [StudyDirection.MAXIMIZE, *down]
-        study, known = (
-            self.trials.open(self.goes_by, directions, self._told_again),
-            dict[int, Candidate](),
-        )
-        standing, watched = Standing(), -1
+        study = self.trials.open(self.goes_by, directions, self._told_again)
+        known, standing, watched = dict[int, Candidate](), Standing(), -1
         while True:
             found = study.read()
             standing.take_in(found)
