@@ -97,11 +97,12 @@ def tables(folder, trainer, dataset, space):
 
 
 def test_rows_and_weights_do_not_depend_on_the_number_of_workers(tmp_path, trainer, dataset, space):
-    alone = Trainer(dataset.normalization, CPU)
+    alone, threads = Trainer(dataset.normalization, CPU), torch.get_num_threads()
     first = tables(tmp_path / "1", alone, dataset, space)
     assert tables(tmp_path / "3", trainer, dataset, space) == first
     assert len(first[0]) == 24 and len(first[1]) == 2
     assert trainer._pool.is_running and not alone._pool.is_running
+    assert torch.get_num_threads() == threads  # which a candidate sets when it is built
 
 
 def test_a_candidate_that_ends_its_process_fails_for_itself_when_it_does_so_again(train):

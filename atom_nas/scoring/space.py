@@ -104,9 +104,15 @@ class Space:
         return self.module.Architecture(**from_json(text))
 
     def _build(self, architecture: Any) -> nn.Module:
-        net: nn.Module = self.module.build(
-            architecture, self.image_shape, self.num_classes, **self.settings
-        )
+        """Return what the module builds; threads that it sets are set back for the others."""
+        num_threads = torch.get_num_threads()
+        try:
+            net: nn.Module = self.module.build(
+                architecture, self.image_shape, self.num_classes, **self.settings
+            )
+        finally:
+            if torch.get_num_threads() != num_threads:
+                torch.set_num_threads(num_threads)
         return net
 
 
