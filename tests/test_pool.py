@@ -1,5 +1,6 @@
 """Trainings in real worker processes: the same as in one, and each candidate fails for itself."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -177,6 +178,16 @@ print(*(worker.process.pid for worker in pool._workers), flush=True)
 next(running)
 """
 
+PAUSED = """
+import time
+from atom_nas.training import pool
+pool.LOOK, pool.MIN_PATIENCE = 0.2, 4.0
+running = pool.Pool(time.sleep, 1).run([(0, []), (8, [])])
+next(running)
+print("begun", flush=True)
+print(next(running))
+"""
+
 
 def is_alive(pid):
     try:
@@ -204,3 +215,21 @@ def test_workers_end_with_their_parent(end):
     while any(map(is_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(map(is_alive, workers))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are paused with SIGSTOP")
+def test_a_pause_of_the_run_is_no_candidate_s_failure():
+    """All of it is stopped, as by Ctrl-Z, for longer than a training may take."""
+    run = subprocess.Popen(
+        [sys.executable, "-c", PAUSED],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert run.stdout.readline() == "begun\n"
+    time.sleep(0.5)
+    os.killpg(run.pid, signal.SIGSTOP)
+    time.sleep(6.0)
+    os.killpg(run.pid, signal.SIGCONT)
+    assert run.communicate(timeout=60)[0] == "(1, None)\n"

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from atom_nas.errors import UserError
+from atom_nas.training.awake import AwakeClock
 from atom_nas.training.shared import Shared
 from atom_nas.training.worker import READY
 
@@ -25,6 +25,9 @@ PATIENCE = 24 * 3600.0
 
 MIN_PATIENCE, TIMES_LONGER = 3600.0, 20
 """Else it is stopped where it takes longer than both an hour and 20 times the longest so far."""
+
+LOOK = 10.0
+"""Seconds after which it is looked at again whether a job takes too long."""
 
 MAX_STILLBORN = 3
 """Workers in a row that may end before they take a job."""
@@ -68,13 +71,15 @@ class Pool:
 
     They are fresh interpreters, so that neither threads nor the caller's main module are copied. A
     worker that ends in the midst of a job has it done again by another, once; one that takes too
-    long is killed. Workers end with the process that started them, however that ends.
+    long is killed, a pause of this process not counted. Workers end with the process that started
+    them, however that ends.
     """
 
     def __init__(self, work: Callable[..., Any], num_workers: int) -> None:
         """Let at most `num_workers` processes do `work`, a function of a module."""
         self.num_workers = num_workers
         self._work, self._workers, self._stillborn = work, list[_Worker](), 0
+        self._clock = AwakeClock(LOOK)
 
     @property
     def is_running(self) -> bool:
@@ -96,8 +101,8 @@ class Pool:
                 if not waiting and not self._busy:
                     break
                 patience = max(MIN_PATIENCE, TIMES_LONGER * longest) if longest else PATIENCE
-                for worker in self._listen(patience):
-                    position, seconds = worker.position, time.monotonic() - worker.since
+                for worker in self._listen():
+                    position, seconds = worker.position, self._clock.read() - worker.since
                     try:
                         message = worker.connection.recv()
                     except (EOFError, OSError):
@@ -121,7 +126,8 @@ class Pool:
                     longest = max(longest, seconds)
                     yield position, result
                 for worker in self._busy:
-                    if time.monotonic() - worker.since > patience and worker.position is not None:
+                    is_late = self._clock.read() - worker.since > patience
+                    if is_late and worker.position is not None:
                         self._stop(worker)
                         yield worker.position, Lost(f"it took longer than {patience:g} s")
         finally:
@@ -147,13 +153,11 @@ class Pool:
             while waiting and worker.is_ready and worker.position is None:
                 position = waiting.popleft()
                 if may_begin(position):
-                    worker.take(self._work, position, jobs)
+                    worker.take(self._work, position, jobs, since=self._clock.read())
 
-    def _listen(self, patience: float) -> "list[_Worker]":
-        """Wait until workers say something or end, or one has used up the patience."""
-        ends = [worker.since + patience for worker in self._busy]
-        left = max(0.0, min(ends) - time.monotonic()) if ends else None
-        heard = wait([worker.connection for worker in self._workers], left)
+    def _listen(self) -> "list[_Worker]":
+        """Wait, for one look, until workers say something or end."""
+        heard = wait([worker.connection for worker in self._workers], LOOK)
         return [worker for worker in self._workers if worker.connection in heard]
 
     def _bury(self, worker: "_Worker") -> str:
@@ -189,10 +193,12 @@ class _Worker:
         self.is_ready, self.since = False, 0.0
         self.position: int | None = None
 
-    def take(self, work: Callable[..., Any], position: int, jobs: Sequence[Job]) -> None:
+    def take(
+        self, work: Callable[..., Any], position: int, jobs: Sequence[Job], *, since: float
+    ) -> None:
         """Begin with the job at `position`."""
         order, sets = jobs[position]
-        self.position, self.since = position, time.monotonic()
+        self.position, self.since = position, since
         with suppress(OSError):  # it has ended: that is heard when it is listened to
             self.connection.send((work, order, [each.shape for each in sets]))
             for each in sets:
