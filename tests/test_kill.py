@@ -127,6 +127,9 @@ class Run:
         whole = path.read_text().rpartition("\n")[0]
         return list(csv.DictReader(whole.splitlines()))
 
+    def exported(self):
+        return sorted(path.name for path in self.folder.glob("export/*"))
+
     def checkpoints(self):
         return list(self.folder.glob("proxies/*/checkpoint.safetensors"))
 
@@ -191,9 +194,10 @@ def test_killed_at_every_stage_and_finished_by_the_same_command(tmp_path, inputs
     assert audit.sentences == undisturbed.sentences
 
 
-def test_with_workers_killed_or_interrupted_all_comes_to_the_same(tmp_path, inputs):
+@pytest.mark.parametrize("objectives", ["accuracy", "accuracy,macs"])
+def test_with_workers_killed_or_interrupted_all_comes_to_the_same(tmp_path, inputs, objectives):
     """And no process is left: each would hold the pipe that is read to its end."""
-    quick = ["--proxy", "random_ipc4"]
+    quick = ["--proxy", "random_ipc4", "--objectives", objectives]
     reference = Run(tmp_path / "alone", inputs, *quick, "--workers", "1")
     alone = reference.start()
     run = Run(tmp_path / "several", inputs, *quick, "--workers", "3")
@@ -207,6 +211,7 @@ def test_with_workers_killed_or_interrupted_all_comes_to_the_same(tmp_path, inpu
     assert run.rows("scores.csv")[: len(first)] == first
     assert run.rows("truth.csv")[: len(true)] == true
     assert essence(run.rows("candidates.csv")) == essence(reference.rows("candidates.csv"))
+    assert run.exported() == reference.exported()
     assert run.rows("audit.csv") == reference.rows("audit.csv")
     for name in ("scores.csv", "truth.csv"):
         found, expected = (sorted(map(str, essence(each.rows(name)))) for each in (run, reference))

@@ -212,7 +212,8 @@ class Pipeline:
             sample = self._study().reference()[:LOOKED_AT]
             return run.scorer().accuracies(run.options.proxy, sample)
         study, count = self._study(), min(LOOKED_AT, run.options.trials)
-        self._prepare(study, count)
+        num_busy = count + -count % run.scores.num_workers  # none of the workers is idle
+        self._prepare(study, min(num_busy, run.options.trials))
         try:
             found = study.run(count, lambda candidates: None)[:count]
         except OutOfTime:
