@@ -2,10 +2,12 @@
 
 import pytest
 from made_search import Recorder, ignore, make_search, make_space
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from atom_nas.scoring.space import candidate_name
 from atom_nas.search.study import read_candidates
+from atom_nas.search.trials import Standing
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -89,3 +91,17 @@ def test_one_of_the_four_that_fails_leaves_the_others_untouched(tmp_path, space)
     found = make_search(tmp_path / "one", space, failing).run(10, ignore)
     assert found[7].reason == "not finite" and found[7].objective is None
     assert found[:7] + found[8:] == whole[:7] + whole[8:]
+
+
+def test_who_gave_a_pick_up_to_another_process_picks_otherwise_from_then_on(tmp_path, space):
+    search = make_search(tmp_path, space, sampler="random")
+    study = search.trials.open("search", (StudyDirection.MAXIMIZE,), lambda trials: iter(()))
+
+    def drawn(given_up, is_start=False):
+        standing = Standing()
+        standing.given_up = given_up
+        return search._drawing().draw(study, (), standing, is_start)[0].params
+
+    assert drawn(None) == drawn(None) and drawn(7) == drawn(7)
+    assert len({str(drawn(given_up)) for given_up in (None, 7, 8)}) == 3
+    assert drawn(None, is_start=True) == drawn(7, is_start=True)

@@ -22,7 +22,11 @@ MAX_REPEATS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """Draws trials of a space, each a function of the seed and the trials before it."""
+    """Draws trials of a space, each a function of the seed and the trials before it.
+
+    Processes that pick at the same moment pick alike; whoever had to give a pick up draws the next
+    from a random stream of its own, so that they do not meet again.
+    """
 
     space: Space
     limits: Limits
@@ -36,7 +40,9 @@ class Drawing:
     ) -> tuple[FrozenTrial, str | None]:
         """Return a trial, RUNNING where it is to be tried, and why it failed already, if it did."""
         is_uniform = is_start or standing.idle >= MAX_REPEATS
-        seed = derive_seed(self.seed, "sampler", standing.drawn)
+        is_alone = is_start or standing.given_up is None
+        own = () if is_alone else (standing.given_up,)
+        seed = derive_seed(self.seed, "sampler", standing.drawn, *own)
         sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
         trial, sheet = draft(study.study, found, sampler)
         trial.set_user_attr(DRAW, standing.drawn)

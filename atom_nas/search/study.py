@@ -214,6 +214,7 @@ class Search:
         attrs, values = trial.user_attrs, None
         is_drawn = reason is not None or "architecture" in attrs
         if not (is_drawn and standing.is_first(trial, num_trials)):
+            standing.given_up = trial.number
             study.leave(trial_id)
             return
         try:
