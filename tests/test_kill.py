@@ -211,7 +211,7 @@ def test_with_workers_killed_or_interrupted_all_comes_to_the_same(tmp_path, inpu
     assert run.rows("scores.csv")[: len(first)] == first
     assert run.rows("truth.csv")[: len(true)] == true
     assert essence(run.rows("candidates.csv")) == essence(reference.rows("candidates.csv"))
-    assert run.exported() == reference.exported()
+    assert run.exported() == reference.exported() != []
     assert run.rows("audit.csv") == reference.rows("audit.csv")
     for name in ("scores.csv", "truth.csv"):
         found, expected = (sorted(map(str, essence(each.rows(name)))) for each in (run, reference))

@@ -40,9 +40,9 @@ class Drawing:
     ) -> tuple[FrozenTrial, str | None]:
         """Return a trial, RUNNING where it is to be tried, and why it failed already, if it did."""
         is_uniform = is_start or standing.idle >= MAX_REPEATS
-        is_alone = is_start or standing.given_up is None
-        own = () if is_alone else (standing.given_up,)
-        seed = derive_seed(self.seed, "sampler", standing.drawn, *own)
+        seed = derive_seed(self.seed, "sampler", standing.drawn)
+        if standing.given_up is not None and not is_start:
+            seed = derive_seed(seed, standing.given_up)
         sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
         trial, sheet = draft(study.study, found, sampler)
         trial.set_user_attr(DRAW, standing.drawn)

@@ -95,7 +95,7 @@ class Standing:
         self._drawn = self._idle = 0
         self._rest: Sequence[FrozenTrial] = ()
         self.given_up: int | None = None
-        """The number of the last trial that was given up here, as another process was first."""
+        """The number of the last trial given up here: another had its candidate or place first."""
 
     def take_in(self, trials: Sequence[FrozenTrial]) -> None:
         """Go by `trials` from now on, all of the study in order."""
