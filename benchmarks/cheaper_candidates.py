@@ -12,126 +12,53 @@ are the cells of ranking_protocols.py, whose rows of 240 steps come first.
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
 import command
 import numpy as np
-import optuna
-import ranking_protocols
-import torch
+from trained_sample import MEASURES, SampleOptions, TrainedSample
 
 from atom_nas.audit.comparison import compare
 from atom_nas.audit.ranking import Estimate, spearman
-from atom_nas.audit.sampling import audited_sample
-from atom_nas.audit.truth_table import TruthTable
-from atom_nas.data.sources import open_dataset
-from atom_nas.distillation.condense import Condensation, condense
-from atom_nas.distillation.names import is_distilled, parse_name
-from atom_nas.distillation.proxy import Proxy
-from atom_nas.distillation.ready import Ready
-from atom_nas.distillation.recipes import paper
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring import objective
 from atom_nas.scoring.estimator import Estimator
-from atom_nas.scoring.proxy_scores import ProxyScores
-from atom_nas.scoring.scorer import Scorer
-from atom_nas.scoring.space import candidate_name, load_space
-from atom_nas.scoring.trainer import Trainer
-from atom_nas.storage.files import CACHE, write_atomically
-from atom_nas.training.cost import Cost
+from atom_nas.storage.files import write_atomically
 from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
-from atom_nas.training.memory import keep_freed_memory
 from atom_nas.training.schedule import Training
 
-CPU = torch.device("cpu")
 PROTOCOLS = Path(__file__).parent / "results" / "nas_bench_201-protocols"
 COMMITTED = "steps=240,cells_per_stage=1 (ranking_protocols.py, other hardware)"
-MEASURES = ("accuracy_times_likelihood", "accuracy", "final_training_loss")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(SampleOptions):
     """What is measured."""
 
     variants: tuple[str, ...] = ("steps=240",)
     """The first is what the others are compared with."""
-    space: str = "convnet"
-    truth: str = "nas_bench_201"
-    """A table by name, or a CSV."""
-    max_macs: int | None = None
-    dataset: str = "cifar10"
     proxy: str = "random_ipc50"
-    draws: int = 2
-    n: int = 30
-    """Candidates, drawn as an audit of seed 0 does."""
-    workers: str = "auto"
-    data_dir: Path = CACHE
     out: Path = Path("cheaper")
 
 
 def main(settings: Settings) -> None:
-    keep_freed_memory(CPU)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    dataset = open_dataset(settings.dataset, settings.data_dir, seed=0)
-    space = load_space(settings.space, dataset.image_shape, dataset.num_classes)
-    table = TruthTable.open(settings.truth, space, dataset.name)
-    trainer = Trainer(dataset.normalization, CPU, workers=settings.workers)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    method, images_per_class = parse_name(settings.proxy)
-
-    def is_allowed(cost: Cost) -> bool:
-        return settings.max_macs is None or cost.macs <= settings.max_macs
-
-    def make(steps: int | None, _name: str, number: int) -> Proxy:
-        if is_distilled(method) and dataset.excerpt:
-            ready = Ready(dataset=dataset, name=settings.proxy, seed=number)
-            return condense(ready, ready.folder(settings.out / "proxies"), CPU)
-        recipe = None
-        if is_distilled(method):
-            recipe = paper(dataset, images_per_class)
-            recipe = replace(recipe, steps=steps or recipe.steps)
-        job = Condensation(
-            dataset=dataset,
-            method=method,
-            images_per_class=images_per_class,
-            seed=number,
-            recipe=recipe,
-        )
-        return condense(job, job.folder(settings.out / "proxies"), CPU)
-
-    drawn = audited_sample(space, [], is_allowed=is_allowed, seed=0)
-    sample = list(islice(drawn, settings.n))
-    if settings.space == "nas_bench_201":
-        sample = ranking_protocols.sample(space, settings.n)
-    measured = table.measure_all(sample)
-    truth = np.array([np.mean(each.test or each.validation) for each in measured])
+    trained = TrainedSample(settings)
     found = {}
     if settings.space == "nas_bench_201":
-        costs = [space.shrunk({"cells_per_stage": 1}).cost(cell).macs for cell, _ in sample]
-        found[COMMITTED] = committed([candidate_name(cell) for cell, _ in sample], costs)
+        shrunk = trained.space.shrunk({"cells_per_stage": 1})
+        costs = [shrunk.cost(cell).macs for cell, _ in trained.sample]
+        found[COMMITTED] = committed(trained.names, costs)
     for variant in settings.variants:
         shrink = parse_settings("--variants", variant)
         steps, distil_steps = shrink.pop("steps"), shrink.pop("distil_steps", None)
-        scorer = Scorer(
-            table=ProxyScores(
-                settings.out / "scores.csv",
-                space=space.shrunk(shrink),
-                dataset=dataset,
-                trainer=trainer,
-            ),
-            condense=partial(make, distil_steps),
-            num_seeds=settings.draws,
-            training=Training(steps=steps, flip=dataset.flip),
-            measure=MEASURES[0],
+        found[variant] = trained.estimate(
+            settings.proxy, steps, shrink=shrink, distil_steps=distil_steps
         )
-        found[variant] = scorer.estimate(settings.proxy, sample)
-        text = to_markdown(settings, found, truth)
+        text = to_markdown(settings, found, trained.truth)
         write_atomically(settings.out / "results.md", text)
         print(text.splitlines()[-1], flush=True)
-    trainer.close()
+    trained.close()
 
 
 def committed(names: Sequence[str], costs: Sequence[int]) -> Estimator:

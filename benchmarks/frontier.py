@@ -1,0 +1,134 @@
+"""Which images, how many of them, shown how often: what ranks candidates best at which cost?
+
+    python benchmarks/frontier.py --space convnet --max-macs 5000000 --n 60 --truth TRUTH.csv
+
+Every set of `--sets` is made, `--draws` of each, and every candidate trained on it for each of
+`--steps`; where a set is distilled, it is so for `--distil-steps`. <out>/results.md says how each
+ranks, and what each that is not random is worth in random images a class (docs/audit.md) at the
+same number of steps; <out>/frontier.svg and .png show it against cost. <out>/scores.csv has the
+rows; what is there is not trained again, and more sets, steps, draws or candidates join it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import command
+import frontier_figure
+import numpy as np
+from trained_sample import SampleOptions, TrainedSample
+
+from atom_nas.audit.ranking import spearman
+from atom_nas.audit.worth import Worth, measure_worth
+from atom_nas.distillation.names import is_distilled, parse_name
+from atom_nas.parsing import parse_settings
+from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.storage.files import write_atomically
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SampleOptions):
+    """What is measured."""
+
+    sets: tuple[str, ...] = (
+        *(f"random_ipc{size}" for size in (1, 2, 5, 10, 20, 50, 100)),
+        *(f"atom_ipc{size}" for size in (1, 10, 50)),
+    )
+    steps: tuple[int, ...] = (240,)
+    """Of a training, 64 images each."""
+    distil_steps: int = 300
+    shrink: str = ""
+    """Settings of the space, as in cells_per_stage=1."""
+    out: Path = Path("frontier")
+
+
+Found = Mapping[tuple[str, int], Estimator]
+"""What a set, by its name, and a number of steps say of the candidates."""
+
+
+def main(settings: Settings) -> None:
+    trained = TrainedSample(settings)
+    found: dict[tuple[str, int], Estimator] = {}
+    for steps in settings.steps:
+        for name in settings.sets:
+            found[name, steps] = trained.estimate(
+                name,
+                steps,
+                shrink=parse_settings("--shrink", settings.shrink),
+                distil_steps=settings.distil_steps if is_distilled(parse_name(name)[0]) else None,
+            )
+            report(settings, found, trained.truth)
+    trained.close()
+
+
+def report(settings: Settings, found: Found, truth: Array) -> None:
+    """Write the table and the figure of what there is so far, and print its last line."""
+    worths = worth_of(found, truth)
+    text = to_markdown(settings, found, worths, truth)
+    write_atomically(settings.out / "results.md", text)
+    png, svg = frontier_figure.draw(found, truth)
+    write_atomically(settings.out / "frontier.png", png)
+    write_atomically(settings.out / "frontier.svg", svg)
+    print(text.splitlines()[-1], flush=True)
+
+
+def worth_of(found: Found, truth: Array) -> dict[tuple[str, int], Worth]:
+    """Return what each set that is not random is worth by the random ones of as many steps."""
+    worths = {}
+    for (name, steps), estimator in found.items():
+        sets = {
+            parse_name(other)[1]: each
+            for (other, count), each in found.items()
+            if parse_name(other)[0] == RANDOM and count == steps
+        }
+        if parse_name(name)[0] != RANDOM and len(sets) > 1:
+            worths[name, steps] = measure_worth(estimator, sets, truth, seed=0)
+    return worths
+
+
+def to_markdown(
+    settings: Settings, found: Found, worths: Mapping[tuple[str, int], Worth], truth: Array
+) -> str:
+    """Return the table."""
+    lines = [
+        "# Which images, how many, shown how often?",
+        "",
+        f"{settings.space}, {settings.dataset}, truth {Path(settings.truth).name}, n = "
+        f"{len(truth)}, {settings.draws} draw{'s' * (settings.draws > 1)} of each set; distilled "
+        f"ones after {settings.distil_steps} steps. Spearman is of the draws' mean score [95% "
+        "interval]; the worth is in random images a class at as many steps. Cost is in "
+        "multiply-adds of the random set of 50, or the first, distillation left out; seconds are "
+        "of one core, whatever else ran.",
+        "",
+        "| set | steps | Spearman | by accuracy | mean accuracy | worth | cost | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    unit = found.get((f"{RANDOM}_ipc50", settings.steps[0]), next(iter(found.values())))
+    for key, each in found.items():
+        accuracy = each.variants["accuracy"]
+        rho, by_accuracy = (spearman(scores, truth) for scores in (each.ranked, accuracy))
+        cells = [
+            key[0],
+            f"{key[1]}",
+            f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
+            f"{by_accuracy.value:.2f}",
+            f"{np.nanmean(accuracy):.1%}",
+            in_words(worths[key]) if key in worths else "",
+            f"{each.macs_per_candidate / unit.macs_per_candidate:.2f}",
+            f"{each.seconds_per_candidate:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def in_words(worth: Worth) -> str:
+    """Return the worth with its interval."""
+    images = worth.images
+    value, low, high = (worth.say(each) for each in (images.value, images.low, images.high))
+    return f"{value} [{low}, {high}]"
+
+
+if __name__ == "__main__":
+    command.run(main, Settings, __file__, __doc__)

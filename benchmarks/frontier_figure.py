@@ -1,0 +1,69 @@
+"""The picture of frontier.py: rank against the number of images, a panel a length of training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from atom_nas.audit.ranking import Estimate, spearman
+from atom_nas.distillation.names import parse_name
+from atom_nas.report.drawing import (
+    ACCENT,
+    GREY,
+    INK,
+    WARNING,
+    house_style,
+    legend_below,
+    new_figure,
+    render,
+)
+from atom_nas.scoring.estimator import Array, Estimator
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "random": {"color": GREY, "marker": "o"},
+    "atom": {"color": ACCENT, "marker": "o"},
+    "datadam": {"color": ACCENT, "marker": "s", "linestyle": (0, (4, 2))},
+    "dm": {"color": ACCENT, "marker": "^", "linestyle": (0, (1, 1.5))},
+    "herding": {"color": WARNING, "marker": "o"},
+    "kmeans": {"color": WARNING, "marker": "s", "linestyle": (0, (4, 2))},
+}
+OTHER: dict[str, Any] = {"color": INK, "marker": "x"}
+
+
+def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[bytes, bytes]:
+    """Return the figure as PNG and SVG; the bands are the 95% intervals of random images."""
+    lengths = sorted({steps for _, steps in found})
+    sizes = sorted({parse_name(name)[1] for name, _ in found})
+    with house_style():
+        figure, panels = new_figure(4.6 * len(lengths), 4.4, columns=len(lengths))
+        for axes, steps in zip(panels, lengths, strict=True):
+            _draw_panel(
+                axes, {name: each for (name, own), each in found.items() if own == steps}, truth
+            )
+            axes.set_title(f"{steps} steps of 64 images")
+            axes.set_xscale("log")
+            axes.set_xticks(sizes, [f"{size}" for size in sizes])
+            axes.minorticks_off()
+            axes.grid(True, axis="y")
+            axes.set_xlabel("Images a class")
+        low = min(axes.get_ylim()[0] for axes in panels)
+        for axes in panels:
+            axes.set_ylim(low, 1.02)
+        panels[0].set_ylabel(f"Spearman with full data (n = {len(truth)})")
+        legend_below(figure, max(panels, key=lambda axes: len(axes.lines)), columns=4)
+        return render(figure)
+
+
+def _draw_panel(axes: Axes, found: Mapping[str, Estimator], truth: Array) -> None:
+    by_method: dict[str, dict[int, Estimate]] = {}
+    for name, each in found.items():
+        method, size = parse_name(name)
+        by_method.setdefault(method, {})[size] = spearman(each.ranked, truth)
+    for method, points in by_method.items():
+        sizes = sorted(points)
+        rho = [points[size] for size in sizes]
+        values, look = [each.value for each in rho], LOOKS.get(method, OTHER)
+        axes.plot(sizes, values, label=method, linewidth=1.6, markersize=4.5, **look)
+        if method == "random":
+            low, high = [each.low for each in rho], [each.high for each in rho]
+            axes.fill_between(sizes, low, high, color=GREY, alpha=0.13, linewidth=0)

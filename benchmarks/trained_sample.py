@@ -1,0 +1,145 @@
+"""Candidates of known truth, drawn as an audit of seed 0 does, and what sets of images say of them.
+
+The rows of all trainings lie in one scores.csv, where the same command goes on.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import optuna
+import ranking_protocols
+import torch
+
+from atom_nas.audit.sampling import audited_sample
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.data.sources import open_dataset
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.names import is_distilled, parse_name
+from atom_nas.distillation.proxy import Proxy
+from atom_nas.distillation.ready import Ready
+from atom_nas.distillation.recipes import paper
+from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.proxy_scores import ProxyScores
+from atom_nas.scoring.scorer import Sample, Scorer
+from atom_nas.scoring.space import candidate_name, load_space
+from atom_nas.scoring.trainer import Trainer
+from atom_nas.storage.files import CACHE
+from atom_nas.training.cost import Cost
+from atom_nas.training.memory import keep_freed_memory
+from atom_nas.training.schedule import Training
+
+CPU = torch.device("cpu")
+MEASURES = ("accuracy_times_likelihood", "accuracy", "final_training_loss")
+"""The first ranks, the others stand beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Which candidates are trained, on what data, and where their rows lie."""
+
+    space: str = "convnet"
+    truth: str = "nas_bench_201"
+    """A table by name, or a CSV."""
+    max_macs: int | None = None
+    dataset: str = "cifar10"
+    draws: int = 2
+    """Of each set."""
+    n: int = 30
+    """Candidates."""
+    workers: str = "auto"
+    data_dir: Path = CACHE
+    out: Path = field(default=Path("trained"))
+
+
+class TrainedSample:
+    """The candidates of `options`, and their trainings on sets by name."""
+
+    def __init__(self, options: SampleOptions) -> None:
+        keep_freed_memory(CPU)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._options = options
+        self._dataset = open_dataset(options.dataset, options.data_dir, seed=0)
+        image_shape, num_classes = self._dataset.image_shape, self._dataset.num_classes
+        self.space = load_space(options.space, image_shape, num_classes)
+        self._trainer = Trainer(self._dataset.normalization, CPU, workers=options.workers)
+        options.out.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The candidates, each with its seed; of NAS-Bench-201 those of ranking_protocols.py."""
+        options = self._options
+        if options.space == "nas_bench_201":
+            return ranking_protocols.sample(self.space, options.n)
+
+        def is_allowed(cost: Cost) -> bool:
+            return options.max_macs is None or cost.macs <= options.max_macs
+
+        drawn = audited_sample(self.space, [], is_allowed=is_allowed, seed=0)
+        return list(islice(drawn, options.n))
+
+    @property
+    def names(self) -> list[str]:
+        """What the candidates are called in tables."""
+        return [candidate_name(architecture) for architecture, _ in self.sample]
+
+    @cached_property
+    def truth(self) -> Array:
+        """What full data say of each (n,): test accuracy, validation accuracy where that lacks."""
+        table = TruthTable.open(self._options.truth, self.space, self._dataset.name)
+        measured = table.measure_all(self.sample)
+        return np.array([np.mean(each.test or each.validation) for each in measured])
+
+    def estimate(
+        self,
+        proxy: str,
+        steps: int,
+        *,
+        shrink: dict[str, int] | None = None,
+        distil_steps: int | None = None,
+    ) -> Estimator:
+        """Train what lacks on the draws of `proxy`, `steps` each, and return the scores.
+
+        `shrink` are settings of the space; where the proxy is distilled, `distil_steps` are those
+        of the distillation, by default its recipe's.
+        """
+        options = self._options
+        scorer = Scorer(
+            table=ProxyScores(
+                options.out / "scores.csv",
+                space=self.space.shrunk(shrink or {}),
+                dataset=self._dataset,
+                trainer=self._trainer,
+            ),
+            condense=lambda name, number: self._condense(name, number, distil_steps),
+            num_seeds=options.draws,
+            training=Training(steps=steps, flip=self._dataset.flip),
+            measure=MEASURES[0],
+        )
+        return scorer.estimate(proxy, self.sample)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._trainer.close()
+
+    def _condense(self, name: str, number: int, steps: int | None) -> Proxy:
+        dataset, store = self._dataset, self._options.out / "proxies"
+        method, images_per_class = parse_name(name)
+        job: Condensation | Ready
+        if is_distilled(method) and dataset.excerpt:
+            job = Ready(dataset=dataset, name=name, seed=number)
+        else:
+            recipe = None
+            if is_distilled(method):
+                recipe = paper(dataset, images_per_class)
+                recipe = replace(recipe, steps=steps or recipe.steps)
+            job = Condensation(
+                dataset=dataset,
+                method=method,
+                images_per_class=images_per_class,
+                seed=number,
+                recipe=recipe,
+            )
+        return condense(job, job.folder(store), CPU)
