@@ -61,10 +61,10 @@ class TrainedSample:
         keep_freed_memory(CPU)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._options = options
-        self._dataset = open_dataset(options.dataset, options.data_dir, seed=0)
-        image_shape, num_classes = self._dataset.image_shape, self._dataset.num_classes
+        self.dataset = open_dataset(options.dataset, options.data_dir, seed=0)
+        image_shape, num_classes = self.dataset.image_shape, self.dataset.num_classes
         self.space = load_space(options.space, image_shape, num_classes)
-        self._trainer = Trainer(self._dataset.normalization, CPU, workers=options.workers)
+        self._trainer = Trainer(self.dataset.normalization, CPU, workers=options.workers)
         options.out.mkdir(parents=True, exist_ok=True)
 
     @cached_property
@@ -88,7 +88,7 @@ class TrainedSample:
     @cached_property
     def truth(self) -> Array:
         """What full data say of each (n,): test accuracy, validation accuracy where that lacks."""
-        table = TruthTable.open(self._options.truth, self.space, self._dataset.name)
+        table = TruthTable.open(self._options.truth, self.space, self.dataset.name)
         measured = table.measure_all(self.sample)
         return np.array([np.mean(each.test or each.validation) for each in measured])
 
@@ -110,12 +110,12 @@ class TrainedSample:
             table=ProxyScores(
                 options.out / "scores.csv",
                 space=self.space.shrunk(shrink or {}),
-                dataset=self._dataset,
+                dataset=self.dataset,
                 trainer=self._trainer,
             ),
-            condense=lambda name, number: self._condense(name, number, distil_steps),
+            condense=lambda name, number: self.condensed(name, number, distil_steps),
             num_seeds=options.draws,
-            training=Training(steps=steps, flip=self._dataset.flip),
+            training=Training(steps=steps, flip=self.dataset.flip),
             measure=MEASURES[0],
         )
         return scorer.estimate(proxy, self.sample)
@@ -124,8 +124,9 @@ class TrainedSample:
         """Stop the workers."""
         self._trainer.close()
 
-    def _condense(self, name: str, number: int, steps: int | None) -> Proxy:
-        dataset, store = self._dataset, self._options.out / "proxies"
+    def condensed(self, name: str, number: int, steps: int | None = None) -> Proxy:
+        """Return the set of that name and number, made once, in `steps` where it is distilled."""
+        dataset, store = self.dataset, self._options.out / "proxies"
         method, images_per_class = parse_name(name)
         job: Condensation | Ready
         if is_distilled(method) and dataset.excerpt:

@@ -1,0 +1,200 @@
+"""On which images is a trained candidate measured, and which of them tell good ones from bad?
+
+    python benchmarks/measured_images.py
+
+Each ConvNet of the box's truth, the first `--n`, is trained once on a random set of 50 images a
+class, and then answers the validation images and `--more` training images that were not in the set.
+<out>/answers.npz keeps for each whether it was right, and the probability of the right label in
+steps of 1/255; a net that is there is not trained again. <out>/results.md says how accuracy on more
+and more images ranks, and whether images chosen on one half of the candidates (those whose
+probability of the right label goes most with the truth) rank the other half better than all do. The
+choice sees full-data accuracies on validation images only, and is judged by those on test images.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import command
+import numpy as np
+import torch
+from recompute_audits import rows_of
+from scipy.stats import rankdata
+from torch import nn
+from trained_sample import CPU, SampleOptions, TrainedSample
+
+from atom_nas.audit.ranking import rank_correlation, spearman
+from atom_nas.data.images import ImageSet
+from atom_nas.scoring.estimator import Array
+from atom_nas.storage.files import write_atomically
+from atom_nas.training.batches import Examples
+from atom_nas.training.fit import EVALUATION_BATCH, fit
+from atom_nas.training.layout import in_channels_last
+from atom_nas.training.schedule import Training
+
+RESULTS = Path(__file__).parent / "results"
+COUNTS = (500, 1_000, 2_000, 5_000)
+SHARES = (0.02, 0.1, 0.3)
+"""Of the images, how many are chosen."""
+HALVES = 200
+"""Ways of halving the candidates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SampleOptions):
+    """What is measured."""
+
+    truth: str = str(RESULTS / "box-cifar10" / "truth" / "truth.csv")
+    max_macs: int | None = 5_000_000
+    n: int = 60
+    more: int = 10_000
+    """Training images that nets are measured on too."""
+    out: Path = RESULTS / "measured-images"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What n nets say of m images."""
+
+    names: list[str]
+    is_right: Array
+    """Shape (n, m), 1 where the likeliest label is the right one."""
+    probability: Array
+    """Shape (n, m), of the right label."""
+    likelihood: Array
+    """Shape (n,), of a training label, the geometric mean at the end of the training."""
+
+
+def answers(trained: TrainedSample, settings: Settings) -> Answers:
+    """Return what the nets say, training those that are not in the file yet."""
+    path = settings.out / "answers.npz"
+    known = dict(np.load(path)) if path.exists() else {}
+    proxy, dataset = trained.condensed("random_ipc50", 0), trained.dataset
+    images = Examples.of(proxy.images, dataset.normalization, CPU)
+    training = Training(steps=240, flip=dataset.flip)
+    asked = list(measured_on(dataset.validation, dataset.train, proxy.images, settings.more))
+    for number, (architecture, seed) in enumerate(trained.sample):
+        name = trained.names[number]
+        if f"{name}/probability" in known:
+            continue
+        net = trained.space.build(architecture, seed=seed)
+        curve = fit(net, images, training, seed=seed)
+        found = [answer(net, Examples.of(each, dataset.normalization, CPU)) for each in asked]
+        right, probability = (np.concatenate(each) for each in zip(*found, strict=True))
+        known[f"{name}/right"] = np.packbits(right)
+        known[f"{name}/probability"] = np.round(255 * probability).astype(np.uint8)
+        known[f"{name}/likelihood"] = np.array(np.exp(-curve[-1]))
+        settings.out.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **known)
+        print(f"{number + 1} of {len(trained.sample)}: {name} {right.mean():.1%}", flush=True)
+    probability = np.array([known[f"{name}/probability"] for name in trained.names]) / 255
+    packed = np.array([known[f"{name}/right"] for name in trained.names])
+    return Answers(
+        names=trained.names,
+        is_right=np.unpackbits(packed, axis=1, count=probability.shape[1]).astype(float),
+        probability=probability,
+        likelihood=np.array([float(known[f"{name}/likelihood"]) for name in trained.names]),
+    )
+
+
+def measured_on(
+    validation: ImageSet, train: ImageSet, proxy: ImageSet, more: int
+) -> Iterator[ImageSet]:
+    """Yield both splits in a random order, the training images without those of the proxy."""
+    generator = torch.Generator().manual_seed(0)
+    yield validation.select(torch.randperm(len(validation), generator=generator))
+    seen = {pixels.numpy().tobytes() for pixels in proxy.pixels}
+    order = torch.randperm(len(train), generator=generator)[: more + len(proxy)].tolist()
+    unseen = [index for index in order if train.pixels[index].numpy().tobytes() not in seen]
+    yield train.select(torch.tensor(unseen[:more]))
+
+
+@torch.inference_mode()
+def answer(net: nn.Module, examples: Examples) -> tuple[Array, Array]:
+    """Return whether `net` is right about each image (m,), and its probability of the label."""
+    net.to(memory_format=torch.channels_last).eval()
+    parts = examples.images.split(EVALUATION_BATCH)
+    with in_channels_last(net):
+        logits = [net(part.contiguous(memory_format=torch.channels_last)) for part in parts]
+    chances = torch.cat(logits).softmax(1)
+    right = chances.argmax(1) == examples.labels
+    own = chances.gather(1, examples.labels[:, None])[:, 0]
+    return right.numpy().astype(np.uint8), own.numpy().astype(float)
+
+
+def chosen(probability: Array, truth: Array, share: float) -> Array:
+    """Return the images, so large a share, whose probabilities go most with the truth (n,)."""
+    ranks = rankdata(probability, axis=0)
+    ranks = (ranks - ranks.mean(0)) / np.maximum(ranks.std(0), 1e-9)
+    goes_with = ((rankdata(truth) - (len(truth) + 1) / 2) @ ranks) / len(truth)
+    count = round(share * probability.shape[1])
+    best: Array = np.argsort(-goes_with)[:count]
+    return best
+
+
+def in_halves(found: Answers, validation: Array, test: Array, share: float) -> Array:
+    """Return the Spearman (halves, 2) of unseen candidates by all images, and by chosen ones."""
+    generator, rows = np.random.default_rng(0), []
+    for _ in range(HALVES):
+        order = generator.permutation(len(validation))
+        fitted, unseen = np.array_split(order, 2)
+        images = chosen(found.probability[fitted], validation[fitted], share)
+        own = found.probability[unseen]
+        scores = (own.mean(1), own[:, images].mean(1))
+        rows.append([rank_correlation(each, test[unseen]) for each in scores])
+    return np.array(rows)
+
+
+def to_markdown(found: Answers, validation: Array, test: Array) -> str:
+    """Return the tables."""
+    whole = found.is_right.shape[1]
+    lines = [
+        f"# Measured on which images?\n\n{len(test)} ConvNets, one training each on 500 random "
+        "images of CIFAR-10; Spearman with the test accuracy of full trainings [95% interval].\n",
+        "| images | accuracy | mean probability of the label | accuracy times likelihood |",
+        "|---|---|---|---|",
+    ]
+    for count in (*COUNTS, whole):
+        accuracy = found.is_right[:, :count].mean(1)
+        scores = (accuracy, found.probability[:, :count].mean(1), accuracy * found.likelihood)
+        rho = [spearman(each, test) for each in scores]
+        cells = [f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]" for each in rho]
+        lines.append(f"| {count:,} | {' | '.join(cells)} |")
+    lines += [
+        f"\nMean probability on images chosen by half of the candidates, of the other half "
+        f"({HALVES} halvings, medians and quartiles):\n",
+        "| share chosen | all images | chosen | chosen minus all |",
+        "|---|---|---|---|",
+    ]
+    for share in SHARES:
+        rows = in_halves(found, validation, test, share)
+        both = (*rows.T, rows[:, 1] - rows[:, 0])
+        cells = [
+            "{1:.2f} ({0:.2f} to {2:.2f})".format(*np.percentile(each, (25, 50, 75)))
+            for each in both
+        ]
+        lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(settings: Settings) -> None:
+    trained = TrainedSample(settings)
+    found = answers(trained, settings)
+    rows = rows_of(Path(settings.truth))
+    validation, test = (
+        np.array(
+            [
+                np.mean([float(row[column]) for row in rows if row["candidate"] == name])
+                for name in found.names
+            ]
+        )
+        for column in ("validation_accuracy", "test_accuracy")
+    )
+    text = to_markdown(found, validation, test)
+    write_atomically(settings.out / "results.md", text)
+    print(text)
+    trained.close()
+
+
+if __name__ == "__main__":
+    command.run(main, Settings, __file__, __doc__)
