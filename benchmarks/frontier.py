@@ -3,10 +3,12 @@
     python benchmarks/frontier.py --space convnet --max-macs 5000000 --n 60 --truth TRUTH.csv
 
 Every set of `--sets` is made, `--draws` of each, and every candidate trained on it for each of
-`--steps`; where a set is distilled, it is so for `--distil-steps`. <out>/results.md says how each
-ranks, and what each that is not random is worth in random images a class (docs/audit.md) at the
-same number of steps; <out>/frontier.svg and .png show it against cost. <out>/scores.csv has the
-rows; what is there is not trained again, and more sets, steps, draws or candidates join it.
+`--steps`; where a set is distilled, it is so for `--distil-steps`, by the paper's recipe but for
+what follows its name, as in atom_ipc10:norm=none. <out>/results.md says how each ranks, and what
+each that is not random is worth in random images a class (docs/audit.md) at the same number of
+steps; <out>/frontier.svg and .png show it; <out>/choices.md says which values of `--choice` it
+overrates. <out>/scores.csv has the rows; what is there is not trained again, and more sets, steps,
+draws or candidates join it.
 """
 
 from collections.abc import Mapping
@@ -14,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command
+import frontier_choices
 import frontier_figure
 import numpy as np
-from trained_sample import SampleOptions, TrainedSample
+from trained_sample import MEASURES, SampleOptions, TrainedSample, split
 
 from atom_nas.audit.ranking import spearman
 from atom_nas.audit.worth import Worth, measure_worth
@@ -36,9 +39,12 @@ class Settings(SampleOptions):
         *(f"random_ipc{size}" for size in (1, 2, 5, 10, 20, 50, 100)),
         *(f"atom_ipc{size}" for size in (1, 10, 50)),
     )
+    """By name, with settings of the recipe behind a colon."""
     steps: tuple[int, ...] = (240,)
     """Of a training, 64 images each."""
     distil_steps: int = 300
+    choice: str = "norm"
+    """A field of the architectures."""
     shrink: str = ""
     """Settings of the space, as in cells_per_stage=1."""
     out: Path = Path("frontier")
@@ -57,21 +63,30 @@ def main(settings: Settings) -> None:
                 name,
                 steps,
                 shrink=parse_settings("--shrink", settings.shrink),
-                distil_steps=settings.distil_steps if is_distilled(parse_name(name)[0]) else None,
+                distil_steps=settings.distil_steps if is_distilled(method_of(name)) else None,
             )
-            report(settings, found, trained.truth)
+            report(settings, found, trained)
     trained.close()
 
 
-def report(settings: Settings, found: Found, truth: Array) -> None:
-    """Write the table and the figure of what there is so far, and print its last line."""
+def report(settings: Settings, found: Found, trained: TrainedSample) -> None:
+    """Write the tables and the figure of what there is so far, and print the last line."""
+    truth = trained.truth
     worths = worth_of(found, truth)
     text = to_markdown(settings, found, worths, truth)
     write_atomically(settings.out / "results.md", text)
+    nets = [architecture for architecture, _ in trained.sample]
+    choices = frontier_choices.to_markdown(settings.choice, nets, found, truth, MEASURES[:2])
+    write_atomically(settings.out / "choices.md", choices)
     png, svg = frontier_figure.draw(found, truth)
     write_atomically(settings.out / "frontier.png", png)
     write_atomically(settings.out / "frontier.svg", svg)
     print(text.splitlines()[-1], flush=True)
+
+
+def method_of(name: str) -> str:
+    """Return the method of a set by its name, which settings may follow."""
+    return parse_name(split(name)[0])[0]
 
 
 def worth_of(found: Found, truth: Array) -> dict[tuple[str, int], Worth]:
@@ -81,9 +96,9 @@ def worth_of(found: Found, truth: Array) -> dict[tuple[str, int], Worth]:
         sets = {
             parse_name(other)[1]: each
             for (other, count), each in found.items()
-            if parse_name(other)[0] == RANDOM and count == steps
+            if method_of(other) == RANDOM and count == steps
         }
-        if parse_name(name)[0] != RANDOM and len(sets) > 1:
+        if method_of(name) != RANDOM and len(sets) > 1:
             worths[name, steps] = measure_worth(estimator, sets, truth, seed=0)
     return worths
 

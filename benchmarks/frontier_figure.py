@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
+from trained_sample import split
 
 from atom_nas.audit.ranking import Estimate, spearman
 from atom_nas.distillation.names import parse_name
@@ -33,7 +34,7 @@ OTHER: dict[str, Any] = {"color": INK, "marker": "x"}
 def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[bytes, bytes]:
     """Return the figure as PNG and SVG; the bands are the 95% intervals of random images."""
     lengths = sorted({steps for _, steps in found})
-    sizes = sorted({parse_name(name)[1] for name, _ in found})
+    sizes = sorted({parse_name(split(name)[0])[1] for name, _ in found})
     with house_style():
         figure, panels = new_figure(4.6 * len(lengths), 4.4, columns=len(lengths))
         for axes, steps in zip(panels, lengths, strict=True):
@@ -57,8 +58,11 @@ def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[byte
 def _draw_panel(axes: Axes, found: Mapping[str, Estimator], truth: Array) -> None:
     by_method: dict[str, dict[int, Estimate]] = {}
     for name, each in found.items():
-        method, size = parse_name(name)
-        by_method.setdefault(method, {})[size] = spearman(each.ranked, truth)
+        own, settings = split(name)
+        method, size = parse_name(own)
+        by_method.setdefault(f"{method} {settings}".strip(), {})[size] = spearman(
+            each.ranked, truth
+        )
     for method, points in by_method.items():
         sizes = sorted(points)
         rho = [points[size] for size in sizes]

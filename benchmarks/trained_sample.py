@@ -20,7 +20,7 @@ from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.ready import Ready
-from atom_nas.distillation.recipes import paper
+from atom_nas.distillation.recipes import adjust, paper
 from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Sample, Scorer
@@ -125,17 +125,21 @@ class TrainedSample:
         self._trainer.close()
 
     def condensed(self, name: str, number: int, steps: int | None = None) -> Proxy:
-        """Return the set of that name and number, made once, in `steps` where it is distilled."""
+        """Return the set of that name and number, made once, in `steps` where it is distilled.
+
+        Settings of its recipe may follow the name, as in atom_ipc10:norm=none.
+        """
         dataset, store = self.dataset, self._options.out / "proxies"
-        method, images_per_class = parse_name(name)
+        own, settings = split(name)
+        method, images_per_class = parse_name(own)
         job: Condensation | Ready
         if is_distilled(method) and dataset.excerpt:
-            job = Ready(dataset=dataset, name=name, seed=number)
+            job = Ready(dataset=dataset, name=own, seed=number)
         else:
             recipe = None
             if is_distilled(method):
                 recipe = paper(dataset, images_per_class)
-                recipe = replace(recipe, steps=steps or recipe.steps)
+                recipe = adjust(replace(recipe, steps=steps or recipe.steps), settings)
             job = Condensation(
                 dataset=dataset,
                 method=method,
@@ -144,3 +148,9 @@ class TrainedSample:
                 recipe=recipe,
             )
         return condense(job, job.folder(store), CPU)
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return the name of a set and the settings of its recipe, which may follow it: a colon."""
+    own, _, settings = name.partition(":")
+    return own, settings

@@ -52,3 +52,25 @@ def test_candidate_speed_trains_the_same_candidates_on_both_sides(tmp_path):
         assert min(row[f"{side}_{seed}"] for side in ("plain", "ours") for seed in (0, 1)) > 0.5
     assert found["apart_across"] < 0.3
     assert re.search(r"\*\*[0-9.]+ times\*\*", (tmp_path / "found.md").read_text())
+
+
+def test_the_frontier_goes_on_from_its_rows_and_says_what_a_set_is_worth(tmp_path):
+    truth = tmp_path / "truth.csv"
+    nets = [f"{width}-{depth},0.{width}{depth}" for width in (4, 8) for depth in (1, 2)]
+    truth.write_text("\n".join(["candidate,validation_accuracy", *nets]))
+    args = [
+        *("--space", save_space(tmp_path), "--dataset", save_data(tmp_path), "--truth", truth),
+        *("--n", "4", "--draws", "1", "--workers", "1", "--distil-steps", "2", "--steps", "8"),
+        *("--choice", "depth", "--out", tmp_path / "out", "--sets", "random_ipc2", "random_ipc5"),
+    ]
+    command = list(map(str, [sys.executable, BENCHMARKS / "frontier.py", *args]))
+    subprocess.run(command, capture_output=True, check=True)
+    rows = (tmp_path / "out" / "scores.csv").read_text()
+    assert len(rows.splitlines()) == 1 + 2 * 4
+    subprocess.run([*command, "atom_ipc2:width=4"], capture_output=True, check=True)
+    assert (tmp_path / "out" / "scores.csv").read_text().startswith(rows)
+    table = (tmp_path / "out" / "results.md").read_text()
+    assert re.search(r"\| atom_ipc2:width=4 \| 8 \| .*\[at most 2, at least 5\]", table)
+    assert (
+        "| set | steps | 1 (n = 2) | 2 (n = 2) |" in (tmp_path / "out" / "choices.md").read_text()
+    )
