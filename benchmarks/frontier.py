@@ -4,11 +4,11 @@
 
 Every set of `--sets` is made, `--draws` of each, and every candidate trained on it for each of
 `--steps`; where a set is distilled, it is so for `--distil-steps`, by the paper's recipe but for
-what follows its name, as in atom_ipc10:norm=none. <out>/results.md says how each ranks, and what
-each that is not random is worth in random images a class (docs/audit.md) at the same number of
-steps; <out>/frontier.svg and .png show it; <out>/choices.md says which values of `--choice` it
-overrates. <out>/scores.csv has the rows; what is there is not trained again, and more sets, steps,
-draws or candidates join it.
+what follows its name, as in atom_ipc10:norm=none; atom_ipc10+random_ipc10 has the images of both.
+<out>/results.md says how each ranks, and what each that is not random is worth in random images a
+class (docs/audit.md) at the same number of steps; <out>/frontier.svg and .png show it;
+<out>/choices.md says which values of `--choice` it overrates. <out>/scores.csv has the rows; what
+is there is not trained again, and more sets, steps, draws or candidates join it.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from trained_sample import MEASURES, SampleOptions, TrainedSample, split
 
 from atom_nas.audit.ranking import spearman
 from atom_nas.audit.worth import Worth, measure_worth
-from atom_nas.distillation.names import is_distilled, parse_name
+from atom_nas.distillation.names import parse_name
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.storage.files import write_atomically
@@ -63,7 +63,7 @@ def main(settings: Settings) -> None:
                 name,
                 steps,
                 shrink=parse_settings("--shrink", settings.shrink),
-                distil_steps=settings.distil_steps if is_distilled(method_of(name)) else None,
+                distil_steps=settings.distil_steps,
             )
             report(settings, found, trained)
     trained.close()
@@ -85,8 +85,8 @@ def report(settings: Settings, found: Found, trained: TrainedSample) -> None:
 
 
 def method_of(name: str) -> str:
-    """Return the method of a set by its name, which settings may follow."""
-    return parse_name(split(name)[0])[0]
+    """Return the method of a set by its name, of several the first's."""
+    return parse_name(split(name.split("+")[0])[0])[0]
 
 
 def worth_of(found: Found, truth: Array) -> dict[tuple[str, int], Worth]:

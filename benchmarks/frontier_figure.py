@@ -34,7 +34,7 @@ OTHER: dict[str, Any] = {"color": INK, "marker": "x"}
 def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[bytes, bytes]:
     """Return the figure as PNG and SVG; the bands are the 95% intervals of random images."""
     lengths = sorted({steps for _, steps in found})
-    sizes = sorted({parse_name(split(name)[0])[1] for name, _ in found})
+    sizes = sorted({size_of(name) for name, _ in found})
     with house_style():
         figure, panels = new_figure(4.6 * len(lengths), 4.4, columns=len(lengths))
         for axes, steps in zip(panels, lengths, strict=True):
@@ -53,6 +53,11 @@ def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[byte
         panels[0].set_ylabel(f"Spearman with full data (n = {len(truth)})")
         legend_below(figure, max(panels, key=lambda axes: len(axes.lines)), columns=4)
         return render(figure)
+
+
+def size_of(name: str) -> int:
+    """Return the images a class of a set, or of several together."""
+    return sum(parse_name(split(each)[0])[1] for each in name.split("+"))
 
 
 def _draw_panel(axes: Axes, found: Mapping[str, Estimator], truth: Array) -> None:

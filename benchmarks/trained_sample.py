@@ -4,7 +4,7 @@ The rows of all trainings lie in one scores.csv, where the same command goes on.
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import islice
 from pathlib import Path
 
@@ -127,8 +127,13 @@ class TrainedSample:
     def condensed(self, name: str, number: int, steps: int | None = None) -> Proxy:
         """Return the set of that name and number, made once, in `steps` where it is distilled.
 
-        Settings of its recipe may follow the name, as in atom_ipc10:norm=none.
+        Settings of its recipe may follow the name, as in atom_ipc10:norm=none, and sets may be
+        added up, as in atom_ipc10+random_ipc10.
         """
+        sets = [self._condensed(each, number, steps) for each in name.split("+")]
+        return reduce(joined, sets)
+
+    def _condensed(self, name: str, number: int, steps: int | None) -> Proxy:
         dataset, store = self.dataset, self._options.out / "proxies"
         own, settings = split(name)
         method, images_per_class = parse_name(own)
@@ -148,6 +153,14 @@ class TrainedSample:
                 recipe=recipe,
             )
         return condense(job, job.folder(store), CPU)
+
+
+def joined(first: Proxy, second: Proxy) -> Proxy:
+    """Return both sets as one of the first's kind."""
+    images = first.images.join(second.images)
+    sums = {key: first.manifest[key] + second.manifest[key] for key in ("macs", "seconds")}
+    about = {"proxy": f"{first.name}+{second.name}", "images_digest": images.digest}
+    return Proxy(images=images, manifest={**first.manifest, **sums, **about})
 
 
 def split(name: str) -> tuple[str, str]:

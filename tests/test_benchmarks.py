@@ -67,11 +67,13 @@ def test_the_frontier_goes_on_from_its_rows_and_says_what_a_set_is_worth(tmp_pat
     subprocess.run(command, capture_output=True, check=True)
     rows = (tmp_path / "out" / "scores.csv").read_text()
     assert len(rows.splitlines()) == 1 + 2 * 4
-    subprocess.run([*command, "atom_ipc2:width=4"], capture_output=True, check=True)
+    subprocess.run([*command, "atom_ipc2:width=4+random_ipc2"], capture_output=True, check=True)
     assert (tmp_path / "out" / "scores.csv").read_text().startswith(rows)
     table, choices = (
         (tmp_path / "out" / f"{name}.md").read_text() for name in ("results", "choices")
     )
     worth = "at (?:most 2|least 5)"
-    assert re.search(rf"\| atom_ipc2:width=4 \| 8 \| .*{worth} \[{worth}, {worth}\]", table)
+    assert re.search(
+        rf"\| atom_ipc2:width=4\+random_ipc2 \| 8 \| .*{worth} \[{worth}, {worth}\]", table
+    )
     assert "| set | steps | 1 (n = 2) | 2 (n = 2) |" in choices
