@@ -7,7 +7,7 @@ Every set of `--sets` is made, `--draws` of each, and every candidate trained on
 what follows its name, as in atom_ipc10:norm=none; atom_ipc10+random_ipc10 has the images of both.
 <out>/results.md says how each ranks, and what each that is not random is worth in random images a
 class (docs/audit.md) at the same number of steps; <out>/frontier.svg and .png show it;
-<out>/choices.md says which values of `--choice` it overrates. <out>/scores.csv has the rows; what
+<out>/choices.md says which values of `--choices` it overrates. <out>/scores.csv has the rows; what
 is there is not trained again, and more sets, steps, draws or candidates join it.
 """
 
@@ -19,7 +19,7 @@ import command
 import frontier_choices
 import frontier_figure
 import numpy as np
-from trained_sample import MEASURES, SampleOptions, TrainedSample, split
+from trained_sample import MEASURES, SampleOptions, TrainedSample, by, split
 
 from atom_nas.audit.ranking import spearman
 from atom_nas.audit.worth import Worth, measure_worth
@@ -29,6 +29,8 @@ from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.storage.files import write_atomically
 
 RANDOM = "random"
+JUDGED = MEASURES[:2]
+"""The measures by which a worth is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,8 @@ class Settings(SampleOptions):
     steps: tuple[int, ...] = (240,)
     """Of a training, 64 images each."""
     distil_steps: int = 300
-    choice: str = "norm"
-    """A field of the architectures."""
+    choices: tuple[str, ...] = ("norm", "depth", "activation", "pooling")
+    """Fields of the architectures."""
     shrink: str = ""
     """Settings of the space, as in cells_per_stage=1."""
     out: Path = Path("frontier")
@@ -71,14 +73,18 @@ def main(settings: Settings) -> None:
 
 def report(settings: Settings, found: Found, trained: TrainedSample) -> None:
     """Write the tables and the figure of what there is so far, and print the last line."""
-    truth = trained.truth
-    worths = worth_of(found, truth)
-    text = to_markdown(settings, found, worths, truth)
+    views = {
+        measure: {key: by(measure, each) for key, each in found.items()} for measure in MEASURES
+    }
+    text = to_markdown(settings, views, trained.truth)
     write_atomically(settings.out / "results.md", text)
     nets = [architecture for architecture, _ in trained.sample]
-    choices = frontier_choices.to_markdown(settings.choice, nets, found, truth, MEASURES[:2])
-    write_atomically(settings.out / "choices.md", choices)
-    png, svg = frontier_figure.draw(found, truth)
+    tables = [
+        frontier_choices.to_markdown(choice, nets, views, trained.truth)
+        for choice in settings.choices
+    ]
+    write_atomically(settings.out / "choices.md", "\n".join(tables))
+    png, svg = frontier_figure.draw(views, trained.truth)
     write_atomically(settings.out / "frontier.png", png)
     write_atomically(settings.out / "frontier.svg", svg)
     print(text.splitlines()[-1], flush=True)
@@ -89,7 +95,7 @@ def method_of(name: str) -> str:
     return parse_name(split(name.split("+")[0])[0])[0]
 
 
-def worth_of(found: Found, truth: Array) -> dict[tuple[str, int], Worth]:
+def worths_of(found: Found, truth: Array) -> dict[tuple[str, int], str]:
     """Return what each set that is not random is worth by the random ones of as many steps."""
     worths = {}
     for (name, steps), estimator in found.items():
@@ -99,38 +105,41 @@ def worth_of(found: Found, truth: Array) -> dict[tuple[str, int], Worth]:
             if method_of(other) == RANDOM and count == steps
         }
         if method_of(name) != RANDOM and len(sets) > 1:
-            worths[name, steps] = measure_worth(estimator, sets, truth, seed=0)
+            worths[name, steps] = in_words(measure_worth(estimator, sets, truth, seed=0))
     return worths
 
 
-def to_markdown(
-    settings: Settings, found: Found, worths: Mapping[tuple[str, int], Worth], truth: Array
-) -> str:
-    """Return the table."""
+def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) -> str:
+    """Return the table; `views` are the same trainings by each measure."""
+    found, *_ = views.values()
+    worths = {measure: worths_of(views[measure], truth) for measure in JUDGED}
+    head = (
+        *("set", "steps", "Spearman", "by accuracy", "by last training loss", "mean accuracy"),
+        *("worth", "worth by accuracy", "cost", "seconds"),
+    )
     lines = [
         "# Which images, how many, shown how often?",
         "",
         f"{settings.space}, {settings.dataset}, truth {Path(settings.truth).name}, n = "
         f"{len(truth)}, {settings.draws} draw{'s' * (settings.draws > 1)} of each set; distilled "
-        f"ones after {settings.distil_steps} steps. Spearman is of the draws' mean score [95% "
-        "interval]; the worth is in random images a class at as many steps. Cost is in "
-        "multiply-adds of the random set of 50, or the first, distillation left out; seconds are "
-        "of one core, whatever else ran.",
+        f"ones after {settings.distil_steps} steps. Spearman with full data is of the draws' mean "
+        "score by the default measure [95% interval]; the worth is in random images a class at as "
+        "many steps. Cost is in multiply-adds of the random set of 50, or the first, distillation "
+        "left out; seconds are of one core, whatever else ran.",
         "",
-        "| set | steps | Spearman | by accuracy | mean accuracy | worth | cost | seconds |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
     ]
     unit = found.get((f"{RANDOM}_ipc50", settings.steps[0]), next(iter(found.values())))
     for key, each in found.items():
-        accuracy = each.variants["accuracy"]
-        rho, by_accuracy = (spearman(scores, truth) for scores in (each.ranked, accuracy))
+        rho, *others = (spearman(views[measure][key].ranked, truth) for measure in MEASURES)
         cells = [
             key[0],
             f"{key[1]}",
             f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
-            f"{by_accuracy.value:.2f}",
-            f"{np.nanmean(accuracy):.1%}",
-            in_words(worths[key]) if key in worths else "",
+            *(f"{other.value:.2f}" for other in others),
+            f"{np.nanmean(each.variants['accuracy']):.1%}",
+            *(worths[measure].get(key, "") for measure in JUDGED),
             f"{each.macs_per_candidate / unit.macs_per_candidate:.2f}",
             f"{each.seconds_per_candidate:.1f}",
         ]

@@ -17,11 +17,13 @@ FEWEST = 5
 def to_markdown(
     choice: str,
     architectures: Sequence[Any],
-    found: Mapping[tuple[str, int], Estimator],
+    views: Mapping[str, Mapping[tuple[str, int], Estimator]],
     truth: Array,
-    measures: Sequence[str],
 ) -> str:
-    """Return a table a measure: how far each value of the `choice` is ranked above its truth."""
+    """Return a table a measure: how far each value of the `choice` is ranked above its truth.
+
+    `views` are the same trainings by each measure: what a set and a number of steps say.
+    """
     values = np.array([str(getattr(each, choice)) for each in architectures])
     kinds = sorted(set(values))
     counts = [f"{kind} (n = {(values == kind).sum()})" for kind in kinds]
@@ -30,15 +32,14 @@ def to_markdown(
         "truth, in shares of all candidates [95% interval, bootstrap over these]; behind it "
         "Spearman among them."
     ]
-    for measure in measures:
+    for measure, found in views.items():
         lines = [
-            f"\n## {measure}\n",
+            f"\n## {choice}, {measure}\n",
             f"| set | steps | {' | '.join(counts)} |",
             "|---" * (2 + len(kinds)) + "|",
         ]
         for (name, steps), each in found.items():
-            scores = each.ranked_variants.get(measure, each.ranked)
-            cells = [_cell(scores, truth, values == kind) for kind in kinds]
+            cells = [_cell(each.ranked, truth, values == kind) for kind in kinds]
             lines.append(f"| {name} | {steps} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n".join(parts) + "\n"

@@ -31,17 +31,23 @@ LOOKS: dict[str, dict[str, Any]] = {
 OTHER: dict[str, Any] = {"color": INK, "marker": "x"}
 
 
-def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[bytes, bytes]:
-    """Return the figure as PNG and SVG; the bands are the 95% intervals of random images."""
-    lengths = sorted({steps for _, steps in found})
-    sizes = sorted({size_of(name) for name, _ in found})
+def draw(
+    views: Mapping[str, Mapping[tuple[str, int], Estimator]], truth: Array
+) -> tuple[bytes, bytes]:
+    """Return the figure as PNG and SVG, a panel a measure of `views` and a length of training.
+
+    The bands are the 95% intervals of random images.
+    """
+    keys = [*next(iter(views.values()))]
+    lengths = sorted({steps for _, steps in keys})
+    sizes = sorted({size_of(name) for name, _ in keys})
+    shown = [(measure, steps) for steps in lengths for measure in views]
     with house_style():
-        figure, panels = new_figure(4.6 * len(lengths), 4.4, columns=len(lengths))
-        for axes, steps in zip(panels, lengths, strict=True):
-            _draw_panel(
-                axes, {name: each for (name, own), each in found.items() if own == steps}, truth
-            )
-            axes.set_title(f"{steps} steps of 64 images")
+        figure, panels = new_figure(4.4 * len(shown), 4.4, columns=len(shown))
+        for axes, (measure, steps) in zip(panels, shown, strict=True):
+            own = {name: each for (name, count), each in views[measure].items() if count == steps}
+            _draw_panel(axes, own, truth)
+            axes.set_title(f"{measure.replace('_', ' ')}, {steps} steps")
             axes.set_xscale("log")
             axes.set_xticks(sizes, [f"{size}" for size in sizes])
             axes.minorticks_off()
@@ -51,7 +57,7 @@ def draw(found: Mapping[tuple[str, int], Estimator], truth: Array) -> tuple[byte
         for axes in panels:
             axes.set_ylim(low, 1.02)
         panels[0].set_ylabel(f"Spearman with full data (n = {len(truth)})")
-        legend_below(figure, max(panels, key=lambda axes: len(axes.lines)), columns=4)
+        legend_below(figure, max(panels, key=lambda axes: len(axes.lines)), columns=5)
         return render(figure)
 
 

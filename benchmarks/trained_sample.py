@@ -155,6 +155,13 @@ class TrainedSample:
         return condense(job, job.folder(store), CPU)
 
 
+def by(measure: str, estimator: Estimator) -> Estimator:
+    """Return what another measure of the same trainings, in the mean over draws, says."""
+    if measure == estimator.measure:
+        return estimator
+    return replace(estimator, scores=estimator.variants[measure], repeats=None)
+
+
 def joined(first: Proxy, second: Proxy) -> Proxy:
     """Return both sets as one of the first's kind."""
     images = first.images.join(second.images)

@@ -61,7 +61,7 @@ def test_the_frontier_goes_on_from_its_rows_and_says_what_a_set_is_worth(tmp_pat
     args = [
         *("--space", save_space(tmp_path), "--dataset", save_data(tmp_path), "--truth", truth),
         *("--n", "4", "--draws", "1", "--workers", "1", "--distil-steps", "2", "--steps", "8"),
-        *("--choice", "depth", "--out", tmp_path / "out", "--sets", "random_ipc2", "random_ipc5"),
+        *("--choices", "depth", "--out", tmp_path / "out", "--sets", "random_ipc2", "random_ipc5"),
     ]
     command = list(map(str, [sys.executable, BENCHMARKS / "frontier.py", *args]))
     subprocess.run(command, capture_output=True, check=True)
