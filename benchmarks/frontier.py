@@ -19,8 +19,9 @@ import command
 import frontier_choices
 import frontier_figure
 import numpy as np
-from trained_sample import MEASURES, SampleOptions, TrainedSample, by, split
+from trained_sample import MEASURES, SampleOptions, TrainedSample, by, method_of, size_of
 
+from atom_nas.audit.comparison import compare
 from atom_nas.audit.ranking import spearman
 from atom_nas.audit.worth import Worth, measure_worth
 from atom_nas.distillation.names import parse_name
@@ -90,11 +91,6 @@ def report(settings: Settings, found: Found, trained: TrainedSample) -> None:
     print(text.splitlines()[-1], flush=True)
 
 
-def method_of(name: str) -> str:
-    """Return the method of a set by its name, of several the first's."""
-    return parse_name(split(name.split("+")[0])[0])[0]
-
-
 def worths_of(found: Found, truth: Array) -> dict[tuple[str, int], str]:
     """Return what each set that is not random is worth by the random ones of as many steps."""
     worths = {}
@@ -115,7 +111,7 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
     worths = {measure: worths_of(views[measure], truth) for measure in JUDGED}
     head = (
         *("set", "steps", "Spearman", "by accuracy", "by last training loss", "mean accuracy"),
-        *("worth", "worth by accuracy", "cost", "seconds"),
+        *("minus as many random images", "worth", "worth by accuracy", "cost", "seconds"),
     )
     lines = [
         "# Which images, how many, shown how often?",
@@ -139,12 +135,23 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
             f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
             *(f"{other.value:.2f}" for other in others),
             f"{np.nanmean(each.variants['accuracy']):.1%}",
+            against_random(key, found, truth),
             *(worths[measure].get(key, "") for measure in JUDGED),
             f"{each.macs_per_candidate / unit.macs_per_candidate:.2f}",
             f"{each.seconds_per_candidate:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def against_random(key: tuple[str, int], found: Found, truth: Array) -> str:
+    """Return the Spearman of a set minus that of as many random images; nothing without these."""
+    name, steps = key
+    other = found.get((f"{RANDOM}_ipc{size_of(name)}", steps))
+    if other is None or method_of(name) == RANDOM:
+        return ""
+    gap = compare(found[key].ranked, other.ranked, truth, seed=0).difference
+    return f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
 
 
 def in_words(worth: Worth) -> str:

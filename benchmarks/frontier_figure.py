@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
-from trained_sample import split
+from trained_sample import size_of
 
 from atom_nas.audit.ranking import Estimate, spearman
-from atom_nas.distillation.names import parse_name
 from atom_nas.report.drawing import (
     ACCENT,
     GREY,
@@ -59,11 +58,6 @@ def draw(
         panels[0].set_ylabel(f"Spearman with full data (n = {len(truth)})")
         legend_below(figure, max(panels, key=lambda axes: len(axes.lines)), columns=5)
         return render(figure)
-
-
-def size_of(name: str) -> int:
-    """Return the images a class of a set, or of several together."""
-    return sum(parse_name(split(each)[0])[1] for each in name.split("+"))
 
 
 def _draw_panel(axes: Axes, found: Mapping[str, Estimator], truth: Array) -> None:

@@ -174,3 +174,13 @@ def split(name: str) -> tuple[str, str]:
     """Return the name of a set and the settings of its recipe, which may follow it: a colon."""
     own, _, settings = name.partition(":")
     return own, settings
+
+
+def method_of(name: str) -> str:
+    """Return the method of a set by its name, of several together the first's."""
+    return parse_name(split(name.split("+")[0])[0])[0]
+
+
+def size_of(name: str) -> int:
+    """Return the images a class of a set, or of several together."""
+    return sum(parse_name(split(each)[0])[1] for each in name.split("+"))
