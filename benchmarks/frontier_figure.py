@@ -1,5 +1,6 @@
 """The picture of frontier.py: rank against the number of images, a panel a length of training."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,11 +64,8 @@ def draw(
 def _draw_panel(axes: Axes, found: Mapping[str, Estimator], truth: Array) -> None:
     by_method: dict[str, dict[int, Estimate]] = {}
     for name, each in found.items():
-        own, settings = split(name)
-        method, size = parse_name(own)
-        by_method.setdefault(f"{method} {settings}".strip(), {})[size] = spearman(
-            each.ranked, truth
-        )
+        label = re.sub(r"_ipc\d+", "", name)
+        by_method.setdefault(label, {})[size_of(name)] = spearman(each.ranked, truth)
     for method, points in by_method.items():
         sizes = sorted(points)
         rho = [points[size] for size in sizes]
