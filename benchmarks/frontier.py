@@ -22,7 +22,7 @@ import numpy as np
 from trained_sample import MEASURES, SampleOptions, TrainedSample, by, method_of, size_of
 
 from atom_nas.audit.comparison import compare
-from atom_nas.audit.ranking import spearman
+from atom_nas.audit.ranking import rank_correlation, spearman
 from atom_nas.audit.worth import Worth, measure_worth
 from atom_nas.distillation.names import parse_name
 from atom_nas.parsing import parse_settings
@@ -30,8 +30,10 @@ from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.storage.files import write_atomically
 
 RANDOM = "random"
-JUDGED = MEASURES[:2]
-"""The measures by which a worth is given."""
+BY_HEART = 0.2
+"""Under such a training loss, in nats, a set is known by heart."""
+FEWEST = 10
+"""Candidates that are enough for a correlation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +110,12 @@ def worths_of(found: Found, truth: Array) -> dict[tuple[str, int], str]:
 def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) -> str:
     """Return the table; `views` are the same trainings by each measure."""
     found, *_ = views.values()
-    worths = {measure: worths_of(views[measure], truth) for measure in JUDGED}
+    worths = {measure: worths_of(views[measure], truth) for measure in MEASURES}
     head = (
-        *("set", "steps", "Spearman", "by accuracy", "by last training loss", "mean accuracy"),
-        *("minus as many random images", "worth", "worth by accuracy", "cost", "seconds"),
+        *("set", "steps", "Spearman", "by accuracy", "by last training loss"),
+        *("by accuracy, learnt by heart", "mean accuracy"),
+        *("minus as many random images", "worth", "worth by accuracy"),
+        *("worth by last training loss", "cost", "seconds"),
     )
     lines = [
         "# Which images, how many, shown how often?",
@@ -120,7 +124,7 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
         f"{len(truth)}, {settings.draws} draw{'s' * (settings.draws > 1)} of each set; distilled "
         f"ones after {settings.distil_steps} steps. Spearman with full data is of the draws' mean "
         "score by the default measure [95% interval]; the worth is in random images a class at as "
-        "many steps. Cost is in multiply-adds of the random set of 50, or the first, distillation "
+        f"many steps. Learnt by heart: a last training loss under {BY_HEART}. Cost is in multiply-adds of the random set of 50, or the first, distillation "
         "left out; seconds are of one core, whatever else ran.",
         "",
         f"| {' | '.join(head)} |",
@@ -134,14 +138,24 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
             f"{key[1]}",
             f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
             *(f"{other.value:.2f}" for other in others),
+            by_heart(each, truth),
             f"{np.nanmean(each.variants['accuracy']):.1%}",
             against_random(key, found, truth),
-            *(worths[measure].get(key, "") for measure in JUDGED),
+            *(worths[measure].get(key, "") for measure in MEASURES),
             f"{each.macs_per_candidate / unit.macs_per_candidate:.2f}",
             f"{each.seconds_per_candidate:.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def by_heart(estimator: Estimator, truth: Array) -> str:
+    """Return how accuracy ranks those candidates that know the set by heart, and their number."""
+    own = estimator.variants["final_training_loss"] > -BY_HEART
+    if own.sum() < FEWEST:
+        return ""
+    rho = rank_correlation(estimator.variants["accuracy"][own], truth[own])
+    return f"{rho:.2f} (n = {own.sum()})"
 
 
 def against_random(key: tuple[str, int], found: Found, truth: Array) -> str:

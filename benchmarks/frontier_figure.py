@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -28,7 +29,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "herding": {"color": WARNING, "marker": "o"},
     "kmeans": {"color": WARNING, "marker": "s", "linestyle": (0, (4, 2))},
 }
-OTHER: dict[str, Any] = {"color": INK, "marker": "x"}
+MARKERS = "x+1^v"
+"""Of all others, in turn."""
 
 
 def draw(
@@ -66,10 +68,12 @@ def _draw_panel(axes: Axes, found: Mapping[str, Estimator], truth: Array) -> Non
     for name, each in found.items():
         label = re.sub(r"_ipc\d+", "", name)
         by_method.setdefault(label, {})[size_of(name)] = spearman(each.ranked, truth)
+    others = cycle(MARKERS)
     for method, points in by_method.items():
         sizes = sorted(points)
         rho = [points[size] for size in sizes]
-        values, look = [each.value for each in rho], LOOKS.get(method, OTHER)
+        values, look = [each.value for each in rho], LOOKS.get(method)
+        look = look or {"color": INK, "marker": next(others)}
         axes.plot(sizes, values, label=method, linewidth=1.6, markersize=4.5, **look)
         if method == "random":
             low, high = [each.low for each in rho], [each.high for each in rho]
