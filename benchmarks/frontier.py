@@ -124,8 +124,9 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
         f"{len(truth)}, {settings.draws} draw{'s' * (settings.draws > 1)} of each set; distilled "
         f"ones after {settings.distil_steps} steps. Spearman with full data is of the draws' mean "
         "score by the default measure [95% interval]; the worth is in random images a class at as "
-        f"many steps. Learnt by heart: a last training loss under {BY_HEART}. Cost is in multiply-adds of the random set of 50, or the first, distillation "
-        "left out; seconds are of one core, whatever else ran.",
+        f"many steps. Learnt by heart: a last training loss under {BY_HEART}. Cost is in "
+        "multiply-adds of the random set of 50, or the first, distillation left out; seconds are "
+        "of one core, whatever else ran.",
         "",
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",
