@@ -4,13 +4,15 @@
 
 Each ConvNet of the box's truth, the first `--n`, is trained once on a random set of 50 images a
 class, and then answers the validation images and `--more` training images that were not in the set.
-<out>/answers.npz keeps for each whether it was right, and the probability of the right label in
-steps of 1/255; a net that is there is not trained again. <out>/results.md says how accuracy on more
-and more images ranks, and whether images chosen on one half of the candidates (those whose
-probability of the right label goes most with the truth) rank the other half better than all do. The
-choice sees full-data accuracies on validation images only, and is judged by those on test images.
+<out>/answers.safetensors keeps for each whether it was right, and the probability of the right
+label in steps of 1/255; a net that is there is not trained again. <out>/results.md says how
+accuracy on more and more images ranks, and whether images chosen on one half of the candidates
+(those the answers to which go most with the truth) rank the other half better than accuracy on all
+does. The choice sees full-data accuracies on validation images only, and is judged by those on test
+images.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from atom_nas.audit.ranking import rank_correlation, spearman
 from atom_nas.data.images import ImageSet
 from atom_nas.scoring.estimator import Array
 from atom_nas.storage.files import write_atomically
+from atom_nas.storage.tensors import load_sealed, save_sealed
 from atom_nas.training.batches import Examples
 from atom_nas.training.fit import EVALUATION_BATCH, fit
 from atom_nas.training.layout import in_channels_last
@@ -67,8 +70,8 @@ class Answers:
 
 def answers(trained: TrainedSample, settings: Settings) -> Answers:
     """Return what the nets say, training those that are not in the file yet."""
-    path = settings.out / "answers.npz"
-    known = dict(np.load(path)) if path.exists() else {}
+    path = settings.out / "answers.safetensors"
+    known = load_sealed(path)[0] if path.exists() else {}
     proxy, dataset = trained.condensed("random_ipc50", 0), trained.dataset
     images = Examples.of(proxy.images, dataset.normalization, CPU)
     training = Training(steps=240, flip=dataset.flip)
@@ -81,14 +84,13 @@ def answers(trained: TrainedSample, settings: Settings) -> Answers:
         curve = fit(net, images, training, seed=seed)
         found = [answer(net, Examples.of(each, dataset.normalization, CPU)) for each in asked]
         right, probability = (np.concatenate(each) for each in zip(*found, strict=True))
-        known[f"{name}/right"] = np.packbits(right)
-        known[f"{name}/probability"] = np.round(255 * probability).astype(np.uint8)
-        known[f"{name}/likelihood"] = np.array(np.exp(-curve[-1]))
-        settings.out.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **known)
+        known[f"{name}/right"] = torch.from_numpy(np.packbits(right))
+        known[f"{name}/probability"] = torch.from_numpy(np.round(255 * probability)).byte()
+        known[f"{name}/likelihood"] = torch.tensor(math.exp(-curve[-1]))
+        save_sealed(path, known, {})
         print(f"{number + 1} of {len(trained.sample)}: {name} {right.mean():.1%}", flush=True)
-    probability = np.array([known[f"{name}/probability"] for name in trained.names]) / 255
-    packed = np.array([known[f"{name}/right"] for name in trained.names])
+    probability = np.array([known[f"{name}/probability"].numpy() for name in trained.names]) / 255
+    packed = np.array([known[f"{name}/right"].numpy() for name in trained.names])
     return Answers(
         names=trained.names,
         is_right=np.unpackbits(packed, axis=1, count=probability.shape[1]).astype(float),
@@ -122,25 +124,29 @@ def answer(net: nn.Module, examples: Examples) -> tuple[Array, Array]:
     return right.numpy().astype(np.uint8), own.numpy().astype(float)
 
 
-def chosen(probability: Array, truth: Array, share: float) -> Array:
-    """Return the images, so large a share, whose probabilities go most with the truth (n,)."""
-    ranks = rankdata(probability, axis=0)
+def chosen(answers: Array, truth: Array, share: float) -> Array:
+    """Return the images, so large a share, whose answers (n, m) go most with the truth (n,)."""
+    ranks = rankdata(answers, axis=0)
     ranks = (ranks - ranks.mean(0)) / np.maximum(ranks.std(0), 1e-9)
     goes_with = ((rankdata(truth) - (len(truth) + 1) / 2) @ ranks) / len(truth)
-    count = round(share * probability.shape[1])
+    count = round(share * answers.shape[1])
     best: Array = np.argsort(-goes_with)[:count]
     return best
 
 
 def in_halves(found: Answers, validation: Array, test: Array, share: float) -> Array:
-    """Return the Spearman (halves, 2) of unseen candidates by all images, and by chosen ones."""
+    """Return the Spearman (halves, 3) of unseen candidates.
+
+    By accuracy on all images, by accuracy on chosen ones, and by the probability on chosen ones.
+    """
     generator, rows = np.random.default_rng(0), []
     for _ in range(HALVES):
         order = generator.permutation(len(validation))
         fitted, unseen = np.array_split(order, 2)
-        images = chosen(found.probability[fitted], validation[fitted], share)
-        own = found.probability[unseen]
-        scores = (own.mean(1), own[:, images].mean(1))
+        scores = [found.is_right[unseen].mean(1)]
+        for answers in (found.is_right, found.probability):
+            images = chosen(answers[fitted], validation[fitted], share)
+            scores.append(answers[unseen][:, images].mean(1))
         rows.append([rank_correlation(each, test[unseen]) for each in scores])
     return np.array(rows)
 
@@ -161,17 +167,19 @@ def to_markdown(found: Answers, validation: Array, test: Array) -> str:
         cells = [f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]" for each in rho]
         lines.append(f"| {count:,} | {' | '.join(cells)} |")
     lines += [
-        f"\nMean probability on images chosen by half of the candidates, of the other half "
-        f"({HALVES} halvings, medians and quartiles):\n",
-        "| share chosen | all images | chosen | chosen minus all |",
-        "|---|---|---|---|",
+        f"\nImages chosen by half of the candidates, Spearman of the other half ({HALVES} halvings, "
+        "medians and quartiles):\n",
+        "| share chosen | accuracy on all | on chosen | minus all | probability on chosen | minus |",
+        "|---|---|---|---|---|---|",
     ]
     for share in SHARES:
-        rows = in_halves(found, validation, test, share)
-        both = (*rows.T, rows[:, 1] - rows[:, 0])
+        whole_set, *by_chosen = in_halves(found, validation, test, share).T
+        columns = [whole_set]
+        for each in by_chosen:
+            columns += [each, each - whole_set]
         cells = [
             "{1:.2f} ({0:.2f} to {2:.2f})".format(*np.percentile(each, (25, 50, 75)))
-            for each in both
+            for each in columns
         ]
         lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -3,7 +3,7 @@
 The rows of all trainings lie in one scores.csv, where the same command goes on.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import islice
 from pathlib import Path
@@ -51,7 +51,7 @@ class SampleOptions:
     """Candidates."""
     workers: str = "auto"
     data_dir: Path = CACHE
-    out: Path = field(default=Path("trained"))
+    out: Path = Path("trained")
 
 
 class TrainedSample:
