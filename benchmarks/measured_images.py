@@ -167,9 +167,9 @@ def to_markdown(found: Answers, validation: Array, test: Array) -> str:
         cells = [f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]" for each in rho]
         lines.append(f"| {count:,} | {' | '.join(cells)} |")
     lines += [
-        f"\nImages chosen by half of the candidates, Spearman of the other half ({HALVES} halvings, "
-        "medians and quartiles):\n",
-        "| share chosen | accuracy on all | on chosen | minus all | probability on chosen | minus |",
+        "\nImages chosen by half of the candidates, Spearman of the other half "
+        f"({HALVES} halvings, medians and quartiles):\n",
+        "| share | accuracy on all | on chosen | minus all | probability on chosen | minus all |",
         "|---|---|---|---|---|---|",
     ]
     for share in SHARES:
