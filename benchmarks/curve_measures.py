@@ -129,10 +129,7 @@ def to_markdown(sets: Sequence[Scored], found: Sequence[dict[str, Array]]) -> st
 
 
 def main() -> None:
-    audits = dict.fromkeys(
-        (NAS_BENCH_201, "convnet, CIFAR-10", "digits, convnet", "digits, mobile")
-    )
-    sets = [each for each in all_scored() if each.where in audits and each.name in SETS]
+    sets = [each for each in all_scored() if each.where in SPACES and each.name in SETS]
     fitted_on = {each.name: each for each in sets if each.where == NAS_BENCH_201}
     found = [scores_of(each, fitted_on[each.name]) for each in sets]
     text = to_markdown(sets, found)

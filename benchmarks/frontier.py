@@ -114,7 +114,7 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
     head = (
         *("set", "steps", "Spearman", "by accuracy", "by last training loss"),
         *("by accuracy, learnt by heart", "mean accuracy"),
-        *("minus as many random images", "worth", "worth by accuracy"),
+        *("minus the first", "minus as many random images", "worth", "worth by accuracy"),
         *("worth by last training loss", "cost", "seconds"),
     )
     lines = [
@@ -141,7 +141,8 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
             *(f"{other.value:.2f}" for other in others),
             by_heart(each, truth),
             f"{np.nanmean(each.variants['accuracy']):.1%}",
-            against_random(key, found, truth),
+            minus(key, settings.sets[0], found, truth),
+            minus(key, f"{RANDOM}_ipc{size_of(key[0])}", found, truth),
             *(worths[measure].get(key, "") for measure in MEASURES),
             f"{each.macs_per_candidate / unit.macs_per_candidate:.2f}",
             f"{each.seconds_per_candidate:.1f}",
@@ -159,11 +160,10 @@ def by_heart(estimator: Estimator, truth: Array) -> str:
     return f"{rho:.2f} (n = {own.sum()})"
 
 
-def against_random(key: tuple[str, int], found: Found, truth: Array) -> str:
-    """Return the Spearman of a set minus that of as many random images; nothing without these."""
-    name, steps = key
-    other = found.get((f"{RANDOM}_ipc{size_of(name)}", steps))
-    if other is None or method_of(name) == RANDOM:
+def minus(key: tuple[str, int], name: str, found: Found, truth: Array) -> str:
+    """Return the Spearman of a set minus that of another after as many steps, if there is one."""
+    other = found.get((name, key[1]))
+    if other is None or other is found[key]:
         return ""
     gap = compare(found[key].ranked, other.ranked, truth, seed=0).difference
     return f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"

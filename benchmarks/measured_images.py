@@ -20,7 +20,6 @@ from pathlib import Path
 import command
 import numpy as np
 import torch
-from recompute_audits import rows_of
 from scipy.stats import rankdata
 from torch import nn
 from trained_sample import CPU, SampleOptions, TrainedSample
@@ -188,17 +187,8 @@ def to_markdown(found: Answers, validation: Array, test: Array) -> str:
 def main(settings: Settings) -> None:
     trained = TrainedSample(settings)
     found = answers(trained, settings)
-    rows = rows_of(Path(settings.truth))
-    validation, test = (
-        np.array(
-            [
-                np.mean([float(row[column]) for row in rows if row["candidate"] == name])
-                for name in found.names
-            ]
-        )
-        for column in ("validation_accuracy", "test_accuracy")
-    )
-    text = to_markdown(found, validation, test)
+    validation = np.array([np.mean(each.validation) for each in trained.full])
+    text = to_markdown(found, validation, trained.truth)
     write_atomically(settings.out / "results.md", text)
     print(text)
     trained.close()

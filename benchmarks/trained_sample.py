@@ -14,6 +14,7 @@ import ranking_protocols
 import torch
 
 from atom_nas.audit.sampling import audited_sample
+from atom_nas.audit.trained_truth import Measured
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.sources import open_dataset
 from atom_nas.distillation.condense import Condensation, condense
@@ -80,17 +81,21 @@ class TrainedSample:
         drawn = audited_sample(self.space, [], is_allowed=is_allowed, seed=0)
         return list(islice(drawn, options.n))
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """What the candidates are called in tables."""
         return [candidate_name(architecture) for architecture, _ in self.sample]
 
     @cached_property
+    def full(self) -> list[Measured]:
+        """The full trainings of each."""
+        table = TruthTable.open(self._options.truth, self.space, self.dataset.name)
+        return table.measure_all(self.sample)
+
+    @property
     def truth(self) -> Array:
         """What full data say of each (n,): test accuracy, validation accuracy where that lacks."""
-        table = TruthTable.open(self._options.truth, self.space, self.dataset.name)
-        measured = table.measure_all(self.sample)
-        return np.array([np.mean(each.test or each.validation) for each in measured])
+        return np.array([np.mean(each.test or each.validation) for each in self.full])
 
     def estimate(
         self,
