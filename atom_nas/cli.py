@@ -31,7 +31,8 @@ def run(args: Sequence[str]) -> None:
         figures = pipeline.audit()
         folders = pipeline.export(candidates)
         page = pipeline.report()
-    print("\n".join(figures.sentences))
+        print("\n".join(pipeline.answers()))
+    print("\n".join(figures.sentences[1:]))
     for folder in folders:
         print(f"exported: {folder}")
     print(f"report: {page}")

@@ -6,7 +6,7 @@ Every set of `--sets` is made, `--draws` of each, and every candidate trained on
 `--steps`; where a set is distilled, it is so for `--distil-steps`, by the paper's recipe but for
 what follows its name, as in atom_ipc10:norm=none; atom_ipc10+random_ipc10 has the images of both.
 <out>/results.md says how each ranks, and what each that is not random is worth in random images a
-class (docs/audit.md) at the same number of steps; <out>/frontier.svg and .png show it;
+class (docs/audit.md) at the same number of steps; <out>/frontier.svg shows it;
 <out>/choices.md says which values of `--choices` it overrates. <out>/scores.csv has the rows; what
 is there is not trained again, and more sets, steps, draws or candidates join it.
 """
@@ -87,8 +87,7 @@ def report(settings: Settings, found: Found, trained: TrainedSample) -> None:
         for choice in settings.choices
     ]
     write_atomically(settings.out / "choices.md", "\n".join(tables))
-    png, svg = frontier_figure.draw(views, trained.truth)
-    write_atomically(settings.out / "frontier.png", png)
+    _, svg = frontier_figure.draw(views, trained.truth)
     write_atomically(settings.out / "frontier.svg", svg)
     print(text.splitlines()[-1], flush=True)
 

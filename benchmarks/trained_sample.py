@@ -3,15 +3,18 @@
 The rows of all trainings lie in one scores.csv, where the same command goes on.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
 import ranking_protocols
 import torch
+from recompute_audits import RESULTS, rows_of
 
 from atom_nas.audit.sampling import audited_sample
 from atom_nas.audit.trained_truth import Measured
@@ -25,7 +28,7 @@ from atom_nas.distillation.recipes import adjust, paper
 from atom_nas.scoring.estimator import Array, Estimator
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.scorer import Sample, Scorer
-from atom_nas.scoring.space import candidate_name, load_space
+from atom_nas.scoring.space import Space, candidate_name, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.storage.files import CACHE
 from atom_nas.training.cost import Cost
@@ -50,6 +53,8 @@ class SampleOptions:
     """Of each set."""
     n: int = 30
     """Candidates."""
+    is_fresh: bool = False
+    """Of NAS-Bench-201: cells that the committed audit did not draw."""
     workers: str = "auto"
     data_dir: Path = CACHE
     out: Path = Path("trained")
@@ -70,9 +75,12 @@ class TrainedSample:
 
     @cached_property
     def sample(self) -> Sample:
-        """The candidates, each with its seed; of NAS-Bench-201 those of ranking_protocols.py."""
+        """The candidates, each with its seed; of NAS-Bench-201 those of ranking_protocols.py, or
+        fresh ones."""
         options = self._options
         if options.space == "nas_bench_201":
+            if options.is_fresh:
+                return list(islice(fresh_cells(self.space), options.n))
             return ranking_protocols.sample(self.space, options.n)
 
         def is_allowed(cost: Cost) -> bool:
@@ -132,8 +140,9 @@ class TrainedSample:
     def condensed(self, name: str, number: int, steps: int | None = None) -> Proxy:
         """Return the set of that name and number, made once, in `steps` where it is distilled.
 
-        Settings of its recipe may follow the name, as in atom_ipc10:norm=none, and sets may be
-        added up, as in atom_ipc10+random_ipc10.
+        Settings of its recipe may follow the name, as in atom_ipc10:norm=none; atom_ipc50:box is
+        the one that comes with the package; and sets may be added up, as in
+        atom_ipc10+random_ipc10.
         """
         sets = [self._condensed(each, number, steps) for each in name.split("+")]
         return reduce(joined, sets)
@@ -143,6 +152,9 @@ class TrainedSample:
         own, settings = split(name)
         method, images_per_class = parse_name(own)
         job: Condensation | Ready
+        if settings == "box":
+            dataset = open_dataset("cifar10_box", self._options.data_dir, seed=0)
+            settings = ""
         if is_distilled(method) and dataset.excerpt:
             job = Ready(dataset=dataset, name=own, seed=number)
         else:
@@ -158,6 +170,14 @@ class TrainedSample:
                 recipe=recipe,
             )
         return condense(job, job.folder(store), CPU)
+
+
+def fresh_cells(space: Space) -> Iterator[tuple[Any, int]]:
+    """Yield uniform draws of NAS-Bench-201 that the committed audit has no rows of."""
+    known = {row["candidate"] for row in rows_of(RESULTS / "nas_bench_201-cifar10" / "scores.csv")}
+    for cell, seed in audited_sample(space, [], is_allowed=lambda cost: True, seed=1):
+        if candidate_name(cell) not in known:
+            yield cell, seed
 
 
 def by(measure: str, estimator: Estimator) -> Estimator:

@@ -1,5 +1,6 @@
 """A whole tiny run by the command line: its files, and what a later call does with them."""
 
+import re
 import shutil
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_running_again_trains_nothing(finished, monkeypatch):
     assert devices == [torch.device("cpu")]
     assert {name: (out / name).read_bytes() for name in kept} == before
     assert {path: path.stat().st_mtime_ns for path in (out / "weights").iterdir()} == times
+
+
+def test_a_run_ends_with_what_was_asked_and_says_each_sentence_once(finished, capsys):
+    out, args = finished
+    main(args)
+    lines = capsys.readouterr().out.splitlines()
+    (export,) = (out / "export").iterdir()
+    assert re.match(r"Which architectures\? The best is [48]-[12], [\d.]+ % of test images", lines[0])
+    asked = ("What do they cost?", "How sure is the ranking?", "Was the proxy worth it?")
+    assert all(line.startswith(each) for line, each in zip(lines[1:4], asked, strict=True))
+    first, *others = Audit.from_json((out / "audit.json").read_text()).sentences
+    assert lines[3].endswith(first)
+    ends = [f"exported: {export}", f"report: {out / 'report.html'}"]
+    assert lines[4:] == [*others, *ends]
 
 
 @pytest.mark.parametrize(

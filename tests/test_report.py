@@ -81,6 +81,7 @@ def test_the_one_script_of_the_page_is_allowed_by_its_digest(run):
 def test_the_page_begins_with_the_answers_and_the_verdict_and_escapes_names(run):
     page = (run / "report.html").read_text(encoding="utf-8")
     text = Page(page).text
+    assert "The best nets for digits" in text
     asked = [text.index(each.question) for each in answers(read_results(run))]
     assert asked == sorted(asked)
     verdict = text.index("The verdict")

@@ -12,7 +12,7 @@ from atom_nas.report import write_report
 from atom_nas.report.answers import answers
 from atom_nas.report.front import front
 from atom_nas.report.going_on import steps
-from atom_nas.report.results import read_results
+from atom_nas.report.results import Accuracies, read_results
 from atom_nas.report.scatter import scatter
 
 
@@ -30,10 +30,12 @@ def audited(results, *, n=30, **proxy):
 
 def test_the_exports_are_named_with_what_they_reach_and_cost(results):
     which, costs, _, _ = answers(results)
-    assert which.answer == "The best is net-1."
+    assert which.answer == "The best is net-1, 82.3 % of test images right."
     assert which.lines[0] == "net-1: 82.3 % of test images, 83.3 % of validation images right"
     assert costs.answer == "The best: 1.50 k parameters, 150 k multiply-adds."
     assert costs.lines[2] == "net-10: 10.5 k parameters, 1.50 M multiply-adds"
+    unknown = replace(results.exports[0], accuracies=Accuracies(validation=0.5, test=math.nan))
+    assert answers(replace(results, exports=(unknown,)))[0].answer == "The best is net-1."
     many = replace(results, exports=results.exports * 2)
     more, trained_on = "3 more are in the table below", "Trained on the 1,500 images of some"
     assert [each.lines[3:] for each in answers(many)[:2]] == [(more, trained_on), (more,)]

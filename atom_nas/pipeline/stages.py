@@ -17,6 +17,8 @@ from atom_nas.pipeline.lengths import LOOKED_AT
 from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.watch import Watch
 from atom_nas.report import write_report
+from atom_nas.report.answers import answers
+from atom_nas.report.results import read_results
 from atom_nas.report.wording import bounds, costs
 from atom_nas.scoring.space import architecture_json
 from atom_nas.search.candidate import Candidate, best_first, front_of
@@ -121,6 +123,11 @@ class Pipeline:
                 if each.cost
             ),
         ]
+
+    def answers(self) -> list[str]:
+        """Return the answers to the four questions that the report begins with, a line each."""
+        found = answers(read_results(self.run.folder))
+        return [f"{each.question} {each.answer}" for each in found]
 
     def report(self) -> Path:
         """Write the report of what the run holds."""

@@ -40,11 +40,16 @@ def answers(results: Results) -> tuple[Answer, ...]:
     return _which(results), _costs(results), _sureness(results.audit), _worth(results)
 
 
+def title(results: Results) -> str:
+    """Return what the page is about: the nets that were found, else the proxy alone."""
+    if results.exports:
+        return f"The best nets for {results.dataset}"
+    return f"Is {results.proxy} worth searching on?"
+
+
 def _which(results: Results) -> Answer:
     exports = results.exports
-    best = (
-        f"The best is {exports[0].candidate}." if exports else "Not decided: nothing was exported."
-    )
+    best = _best(exports[0]) if exports else "Not decided: nothing was exported."
     return Answer(
         question="Which architectures?",
         answer=_front(results) if results.front else best,
@@ -54,6 +59,12 @@ def _which(results: Results) -> Answer:
             *([f"Trained on {results.trained_on}"] if exports else _best_on_proxy(results)),
         ),
     )
+
+
+def _best(export: Export) -> str:
+    test = export.accuracies.test
+    how = f", {percent(test)} % of test images right" if math.isfinite(test) else ""
+    return f"The best is {export.candidate}{how}."
 
 
 def _front(results: Results) -> str:

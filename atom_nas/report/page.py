@@ -15,7 +15,7 @@ from markupsafe import Markup
 from atom_nas.audit.verdict import LEVEL, TOLERANCE
 from atom_nas.export.card import plain_markdown
 from atom_nas.report import wording
-from atom_nas.report.answers import HOW_TO_AUDIT, NOT_AUDITED, answers
+from atom_nas.report.answers import HOW_TO_AUDIT, NOT_AUDITED, answers, title
 from atom_nas.report.figures import Plate, draw_all
 from atom_nas.report.going_on import steps
 from atom_nas.report.remarks import remarks
@@ -60,6 +60,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
     failed = zip(audit.candidates, audit.truth, strict=True) if audit else ()
     script = Markup(_source("page.js"))
     return {
+        "title": title(results),
         "answers": answers(results),
         "citation": Markup(_source("citation.bib").rstrip()),
         "not_audited": NOT_AUDITED,
