@@ -3,7 +3,8 @@
     python benchmarks/fitted_on_few.py
 
 The model of an audit (atom_nas/audit/combination.py) is fitted on a few candidates of known truth,
-drawn anew for each of `--splits`, and ranks the others of the pool. It is given the free scores,
+drawn anew for each of `--splits`, and ranks the others of the pool; the best of these are picked by
+it, as a run exports nets. It is given the free scores,
 the trainings on one draw of a proxy, the choices that make up the architectures (one-hot), or
 several of these. Committed rows (search_rows.py, search_convnets.py); no net is trained. Writes
 <out>, a table a pool.
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import command
 import numpy as np
+from numpy.typing import NDArray
 from search_convnets import box, digits
 from search_pool import Pool
 from search_rows import nas_bench_201
@@ -26,15 +28,20 @@ from atom_nas.storage.files import write_atomically
 
 FITTED_ON = (5, 10, 20, 30, 50)
 FREE = "free scores"
+EXPORTED = 3
+"""Nets that a run exports by default."""
 FEWEST = 10
 """Candidates that have to be left to be ranked."""
+
+Places = NDArray[np.intp]
+"""Of candidates in a pool."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What is measured."""
 
-    splits: int = 50
+    splits: int = 100
     out: Path = Path(__file__).parent / "results" / "fitted_on_few.md"
 
 
@@ -43,7 +50,9 @@ def main(settings: Settings) -> None:
     text += (
         f"Spearman of the others: medians over {settings.splits} draws of those that the model is "
         "fitted on (quartiles; the draws share candidates). Fitted by validation accuracies, "
-        "judged by test accuracies where there are any; fitted on 0 is a score alone.\n"
+        "judged by test accuracies where there are any; fitted on 0 is a score alone. Points lost: "
+        f"the first {EXPORTED} of the others are trained on the full data, and the best of these "
+        "by validation accuracy is so far below the best of all others; means over the draws.\n"
     )
     for pool in (nas_bench_201(), box(), digits()):
         text += to_markdown(pool, settings.splits)
@@ -79,36 +88,65 @@ def one_hot(pool: Pool) -> Array:
     return np.hstack([field[:, None] == np.unique(field) for field in fields]).astype(float)
 
 
-def ranked_by_model(given: Array, pool: Pool, count: int, splits: int) -> Array:
-    """Return the Spearman (splits,) of the candidates that the model was not fitted on."""
-    truth = np.array([np.mean(each) for each in pool.trainings])
-    found = []
+def draws(pool: Pool, count: int, splits: int) -> Iterator[tuple[Places, Places]]:
+    """Yield (those of known truth, the others), drawn anew each time."""
     for split in range(splits):
-        order = np.random.default_rng(split).permutation(len(truth))
-        known, others = order[:count], order[count:]
-        model = make_model(count).fit(given[known], truth[known])
-        found.append(rank_correlation(model.predict(given[others]), pool.judged[others]))
+        order = np.random.default_rng(split).permutation(len(pool.names))
+        yield order[:count], order[count:]
+
+
+def by_model(given: Array, pool: Pool, count: int, splits: int) -> Array:
+    """Return what the model makes of the others in each draw: Spearman and points lost, (s, 2)."""
+    found, truth = [], validation(pool)
+    for known, others in draws(pool, count, splits):
+        scores = make_model(count).fit(given[known], truth[known]).predict(given[others])
+        rho = rank_correlation(scores, pool.judged[others])
+        found.append((rho, lost(scores, others, pool)))
     return np.array(found)
 
 
+def lost(scores: Array, others: Places, pool: Pool) -> float:
+    """Return how far the pick is below the best of the others, in points.
+
+    The first `EXPORTED` by the scores (n,) are trained on the full data, and the pick is the one
+    of the highest validation accuracy.
+    """
+    first = others[np.argsort(-scores)[:EXPORTED]]
+    pick = first[np.argmax(validation(pool)[first])]
+    return float(100 * (pool.judged[others].max() - pool.judged[pick]))
+
+
+def validation(pool: Pool) -> Array:
+    """Return the validation accuracies (n,), the mean over trainings."""
+    return np.array([np.mean(each) for each in pool.trainings])
+
+
 def to_markdown(pool: Pool, splits: int) -> str:
-    """Return the table of a pool; its last rows are what images add, draw by draw."""
+    """Return the tables of a pool; the last rows of the first are what images add, by draws."""
     counts = [count for count in FITTED_ON if len(pool.names) - count >= FEWEST]
-    lines = [
-        f"\n## {pool.name}\n",
-        f"| the model is given | 0 | {' | '.join(map(str, counts))} |",
-        "|---" * (len(counts) + 2) + "|",
-    ]
+    head = f"| {' | '.join(map(str, counts))} |"
+    lines = [f"\n## {pool.name}\n", f"| the model is given | 0 {head}"]
+    lines.append("|---" * (len(counts) + 2) + "|")
+    points = ["", f"| points lost, by | {head[2:]}", "|---" * (len(counts) + 1) + "|"]
     found = {}
     for name, alone, given in inputs(pool):
-        found[name] = [ranked_by_model(given, pool, count, splits) for count in counts]
+        both = [by_model(given, pool, count, splits) for count in counts]
+        found[name] = [each[:, 0] for each in both]
         first = "" if alone is None else f"{rank_correlation(alone, pool.judged):.2f}"
         lines.append(f"| {name} | {first} | {' | '.join(map(shown, found[name]))} |")
+        if alone is not None:
+            means = [
+                np.mean([lost(alone[others], others, pool) for _, others in draws(pool, n, splits)])
+                for n in counts
+            ]
+            points.append(f"| {name}, no model | {' | '.join(f'{mean:.2f}' for mean in means)} |")
+        means = [each[:, 1].mean() for each in both]
+        points.append(f"| model of {name} | {' | '.join(f'{mean:.2f}' for mean in means)} |")
     for name in pool.proxies:
         pairs = zip(found[f"{name}, {FREE}"], found[FREE], strict=True)
         added = [shown(both - alone, "+") for both, alone in pairs]
         lines.append(f"| *{name} added to the {FREE}* | | {' | '.join(added)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *points]) + "\n"
 
 
 def shown(found: Array, sign: str = "") -> str:

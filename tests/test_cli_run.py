@@ -98,7 +98,9 @@ def test_a_run_ends_with_what_was_asked_and_says_each_sentence_once(finished, ca
     main(args)
     lines = capsys.readouterr().out.splitlines()
     (export,) = (out / "export").iterdir()
-    assert re.match(r"Which architectures\? The best is [48]-[12], [\d.]+ % of test images", lines[0])
+    assert re.match(
+        r"Which architectures\? The best is [48]-[12], [\d.]+ % of test images", lines[0]
+    )
     asked = ("What do they cost?", "How sure is the ranking?", "Was the proxy worth it?")
     assert all(line.startswith(each) for line, each in zip(lines[1:4], asked, strict=True))
     first, *others = Audit.from_json((out / "audit.json").read_text()).sentences

@@ -1,6 +1,5 @@
 """The best candidates of a search trained on the full data and exported, the best first."""
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -10,31 +9,32 @@ from pathlib import Path
 from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.data.splits import Dataset
-from atom_nas.errors import UserError
 from atom_nas.export.card import is_retrained
 from atom_nas.export.folder import Trained, export_model
+from atom_nas.pipeline.best import Best
 from atom_nas.scoring.latencies import Latencies
 from atom_nas.scoring.space import Space
-from atom_nas.search.candidate import Candidate
-from atom_nas.storage.files import read_json
-from atom_nas.storage.progress import follow, note, tell
+from atom_nas.storage.progress import follow, note
 
 
 def export_best(
-    best: Sequence[Candidate],
+    found: Best,
     trained: TrainedTruth,
     *,
     folder: Path,
     space: Space,
     dataset: Dataset,
     proxy: str,
+    audit: Audit | None = None,
     latencies: Latencies | None = None,
 ) -> list[Path]:
-    """Export `best` to `folder`/<rank>-<name>, ranked by validation accuracy; return the folders.
+    """Export what was `found` to `folder`/<rank>-<name>, by validation accuracy; return these.
 
     The test accuracy is written down and chooses nothing. A candidate whose full-data training
-    failed is left out, and a line says so. With `latencies` metrics.json has that of each.
+    failed is left out, and a line says so. Model cards say how well `proxy` ranks by the `audit`;
+    with `latencies` metrics.json has that of each.
     """
+    best = found.candidates
     sample = [(each.architecture, each.seed) for each in best if each.seed is not None]
     for _ in follow(trained.fill(sample), "export", total=len(sample), unit="candidate"):
         pass
@@ -48,7 +48,7 @@ def export_best(
         else:
             ranked.append((measured, candidate))
     ranked.sort(key=lambda pair: -pair[0].validation[0])
-    ranking = _ranking(folder.parent / "audit.json", proxy)
+    ranking = {**asdict(audit.proxy.spearman), "n": audit.n} if audit else None
     folders = []
     for rank, (_, candidate) in enumerate(ranked, start=1):
         assert candidate.cost is not None and candidate.seed is not None
@@ -65,6 +65,7 @@ def export_best(
             },
             "proxy": proxy,
             "proxy_spearman": ranking,
+            **({"model_fitted_on": found.fitted_on} if found.fitted_on else {}),
             "proxy_accuracy": candidate.accuracy,
             "validation_accuracy": measured.validation[0],
             "test_accuracy": measured.test[0],
@@ -88,21 +89,6 @@ def export_best(
         folders.append(export_model(net, target, metrics=metrics))
     _set_aside(folder, folders)
     return folders
-
-
-def _ranking(path: Path, proxy: str) -> dict[str, float] | None:
-    """Return how well `proxy` ranks, with the interval and n; None where no audit in `path` says.
-
-    One that cannot be read counts as none, and a line says so.
-    """
-    if not path.exists():
-        return None
-    try:
-        audit = Audit.from_json(json.dumps(read_json(path)), str(path))
-    except UserError as error:
-        tell(f"the model cards do not say how well {proxy} ranks: {error}")
-        return None
-    return {**asdict(audit.proxy.spearman), "n": audit.n} if audit.proxy.name == proxy else None
 
 
 def _take_over(folder: Path, name: str, target: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from atom_nas.audit.combination import Joined
 from atom_nas.audit.record import Audit
 from atom_nas.errors import UserError
+from atom_nas.pipeline.best import best, found_audit
 from atom_nas.pipeline.budget import FLAGS
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.ending import ending
@@ -23,7 +24,6 @@ from atom_nas.report.wording import bounds, costs
 from atom_nas.scoring.space import architecture_json
 from atom_nas.search.candidate import Candidate, best_first, front_of
 from atom_nas.search.importances import write_importances
-from atom_nas.search.objectives import spread
 from atom_nas.search.study import OutOfTime, Search, read_candidates
 from atom_nas.search.table import write_candidates
 from atom_nas.storage.files import digest, write_json
@@ -88,31 +88,29 @@ class Pipeline:
             sample += more
 
     def export(self, candidates: list[Candidate]) -> list[Path]:
-        """Train the best `options.top_k` on the full data; export them by validation accuracy."""
+        """Train the best `options.top_k` on the full data; export them by validation accuracy.
+
+        The best are those by what an audit says, where there is one.
+        """
         run = self.run
+        audit = found_audit(run)
         return export_best(
-            self.best(candidates),
+            best(run, candidates, audit),
             run.settled(),
             folder=run.folder / "export",
             space=run.space,
             dataset=run.dataset,
             proxy=run.options.proxy,
+            audit=audit,
             latencies=run.budget.latencies,
         )
-
-    def best(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Return the `options.top_k` best by the score; where costs count too, of the front."""
-        run = self.run
-        if not run.objectives.costs:
-            return best_first(candidates)[: run.options.top_k]
-        return spread(front_of(candidates, run.objectives), run.options.top_k)
 
     def found(self, candidates: list[Candidate]) -> list[str]:
         """Return a line each on the best of a search; where costs count too, on its front."""
         by = self.run.objectives
         if not by.costs:
-            best = self.best(candidates)
-            return [f"{each.accuracy:.1%} on the validation split: {each.name}" for each in best]
+            first = best_first(candidates)[: self.run.options.top_k]
+            return [f"{each.accuracy:.1%} on the validation split: {each.name}" for each in first]
         members = front_of(candidates, by)
         head = f"front of {len(members)} of {len(candidates)} candidates: no other scores as high"
         return [

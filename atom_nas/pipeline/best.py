@@ -1,0 +1,101 @@
+"""Which candidates of a search are exported: the best by all that is known of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import rankdata
+
+from atom_nas.audit.ranking import MIN_CANDIDATES
+from atom_nas.audit.record import Audit
+from atom_nas.errors import UserError
+from atom_nas.pipeline.run import Run
+from atom_nas.scoring.scorer import Sample
+from atom_nas.scoring.space import candidate_name
+from atom_nas.search.candidate import Candidate, best_first, front_of
+from atom_nas.search.objectives import spread
+from atom_nas.storage.files import read_json
+from atom_nas.storage.progress import follow, note, tell
+
+
+def found_audit(run: Run) -> Audit | None:
+    """Return the audit of the run's proxy in its folder; None where there is none.
+
+    One that cannot be read counts as none, and a line says so.
+    """
+    path, proxy = run.folder / "audit.json", run.options.proxy
+    if not path.exists():
+        return None
+    try:
+        audit = Audit.from_json(json.dumps(read_json(path)), str(path))
+    except UserError as error:
+        tell(f"what an audit says of {proxy} has no part in the exports: {error}")
+        return None
+    return audit if audit.proxy.name == proxy else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best candidates of a search."""
+
+    candidates: Sequence[Candidate]
+    fitted_on: int | None = None
+    """On how many audited candidates the model was fitted that chose; None where none did."""
+
+
+def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best:
+    """Return the `options.top_k` best of a search.
+
+    Where costs count too they are spread over its front. Else they are the best by the score; by
+    what `order_by_model` says where the search went by the proxy alone and there is an `audit` of
+    enough candidates.
+    """
+    objective, top_k = run.objective, run.options.top_k
+    if run.objectives.costs:
+        return Best(candidates=spread(front_of(candidates, run.objectives), top_k))
+    ordered = best_first(candidates)
+    is_joint = objective.needs_audit or objective.needs_reference
+    if audit and audit.n >= MIN_CANDIDATES and not is_joint and (sample := _audited(run, audit)):
+        ordered = order_by_model(run, ordered, audit, sample)
+        note(
+            f"the best of {len(ordered)} candidates are chosen by a model of {audit.proxy.name} "
+            f"and free scores, fitted on the {audit.n} audited; those by their full training."
+        )
+        return Best(candidates=ordered[:top_k], fitted_on=audit.n)
+    return Best(candidates=ordered[:top_k])
+
+
+def order_by_model(
+    run: Run, ordered: Sequence[Candidate], audit: Audit, sample: Sample
+) -> list[Candidate]:
+    """Return the candidates, the best by the model of `--objective combined` first.
+
+    It is fitted on the `sample` of the `audit`, which costs no training; those of it that are among
+    `ordered` count by their own full training, as a share of the audited. Why: docs/audit.md.
+    """
+    predict = run.auditor().fit_model(sample)
+    tried = [(each.architecture, each.seed) for each in ordered if each.seed is not None]
+    architectures = [architecture for architecture, _ in tried]
+    free = run.free.estimators(
+        follow(architectures, "free scores", total=len(tried), unit="candidate")
+    )
+    shares = predict(run.scorer().estimate(audit.proxy.name, tried), free)
+    accuracies = [0.0 if each is None else each for each in audit.truth]
+    known = dict(zip(audit.candidates, rankdata(accuracies) / audit.n, strict=True))
+    found = {
+        each.name: known.get(each.name, share) for each, share in zip(ordered, shares, strict=True)
+    }
+    return sorted(ordered, key=lambda each: -found[each.name])
+
+
+def _audited(run: Run, audit: Audit) -> Sample:
+    """Return the candidates of `audit`, none where a search made since has others come first."""
+    names = set(audit.candidates)
+    sample = []
+    for architecture, seed in run.audited():
+        if candidate_name(architecture) not in names:
+            return []
+        sample.append((architecture, seed))
+        if len(sample) == audit.n:
+            break
+    return sample

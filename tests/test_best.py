@@ -1,0 +1,123 @@
+"""Which candidates are exported: by the score, or by a model once enough are audited."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from made_run import AUDIT
+from made_search import make_space
+
+from atom_nas.pipeline.best import best
+from atom_nas.scoring.objective import OBJECTIVES
+from atom_nas.scoring.space import candidate_name, uniform_architectures
+from atom_nas.search.candidate import Candidate
+from atom_nas.search.objectives import Objectives
+
+N = 30
+
+
+@pytest.fixture
+def space(tmp_path):
+    return make_space(tmp_path)
+
+
+@pytest.fixture
+def drawn(space):
+    """All 40 architectures; the first 30 are audited, the last 15 searched: 5 are both."""
+    return list(uniform_architectures(space, seed=0, is_allowed=lambda cost: True))
+
+
+def searched(space, drawn):
+    """The searched ones, the earlier the higher their score."""
+    return [
+        Candidate(
+            trial=number,
+            name=candidate_name(each),
+            architecture=each,
+            seed=number,
+            objective=1 - number / 100,
+            accuracy=0.5,
+            cost=space.cost(each),
+            seconds=1.0,
+            is_uniform=True,
+            reason="",
+        )
+        for number, each in enumerate(drawn[25:])
+    ]
+
+
+def audit_of(drawn, accuracies):
+    names = tuple(map(candidate_name, drawn[: len(accuracies)]))
+    return replace(AUDIT, candidates=names, truth=tuple(accuracies))
+
+
+class MadeRun:
+    """A run whose model says the more the later a candidate was tried; it keeps what it fits."""
+
+    def __init__(self, drawn, objective="accuracy", objectives="accuracy", stream=None):
+        self.options = SimpleNamespace(top_k=3, proxy="atom_ipc50")
+        self.objective, self.objectives = OBJECTIVES[objective], Objectives.parse(objectives)
+        self.stream = drawn if stream is None else stream
+        self.fitted = []
+        self.free = SimpleNamespace(estimators=list)
+
+    def audited(self):
+        return ((each, 7) for each in self.stream)
+
+    def auditor(self):
+        def fit_model(sample):
+            self.fitted.append(sample)
+            return lambda own, free: own
+
+        return SimpleNamespace(fit_model=fit_model)
+
+    def scorer(self):
+        def estimate(name, tried):
+            assert name == "atom_ipc50"
+            return np.array([seed / 20 for _, seed in tried])
+
+        return SimpleNamespace(estimate=estimate)
+
+
+def trials(found):
+    return [each.trial for each in found.candidates]
+
+
+def test_a_model_of_thirty_audited_chooses_and_those_count_by_their_full_training(space, drawn):
+    accuracies = [0.5] * 25 + [0.1, 0.2, 0.9, 0.3, None]
+    run = MadeRun(drawn)
+    found = best(run, searched(space, drawn), audit_of(drawn, accuracies))
+    # predicted 0.70 and 0.65 are the highest; the audited one of trial 2 is the best of 30
+    assert (trials(found), found.fitted_on) == ([2, 14, 13], N)
+    assert run.fitted == [[(each, 7) for each in drawn[:N]]]
+
+
+def test_the_score_chooses_where_too_few_are_audited_or_none(space, drawn):
+    run, candidates = MadeRun(drawn), searched(space, drawn)
+    for audit in (audit_of(drawn, [0.5] * (N - 1)), None):
+        found = best(run, candidates, audit)
+        assert (trials(found), found.fitted_on) == ([0, 1, 2], None)
+    assert not run.fitted
+
+
+@pytest.mark.parametrize("objective", ["combined", "combined_ranks"])
+def test_a_search_by_a_joint_score_exports_by_it(space, drawn, objective):
+    run = MadeRun(drawn, objective)
+    found = best(run, searched(space, drawn), audit_of(drawn, [0.5] * N))
+    assert (trials(found), run.fitted) == ([0, 1, 2], [])
+
+
+def test_of_several_objectives_the_front_is_exported(space, drawn):
+    run = MadeRun(drawn, objectives="accuracy,params")
+    candidates = searched(space, drawn)
+    found = best(run, candidates, audit_of(drawn, [0.5] * N))
+    assert not run.fitted and found.candidates[0].trial == 0
+    sizes = [each.cost.num_params for each in found.candidates]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
+
+
+def test_an_audit_of_other_candidates_than_now_come_first_has_no_part(space, drawn):
+    run = MadeRun(drawn, stream=drawn[::-1])
+    found = best(run, searched(space, drawn), audit_of(drawn, [0.5] * N))
+    assert (trials(found), run.fitted) == ([0, 1, 2], [])
