@@ -58,7 +58,7 @@ def test_a_model_card_says_how_well_the_proxy_ranks_once_that_is_known(args, tmp
     (folder / "audit.json").write_bytes(b"torn")
     capsys.readouterr()
     main(["export", "--out", str(folder)])
-    assert "do not say how well atom_ipc2 ranks" in capsys.readouterr().err
+    assert "what an audit says of atom_ipc2 has no part in the exports" in capsys.readouterr().err
     assert "how well it ranks nets is not known" in card_line(folder)[1]
 
 

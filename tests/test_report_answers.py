@@ -36,6 +36,10 @@ def test_the_exports_are_named_with_what_they_reach_and_cost(results):
     assert costs.lines[2] == "net-10: 10.5 k parameters, 1.50 M multiply-adds"
     unknown = replace(results.exports[0], accuracies=Accuracies(validation=0.5, test=math.nan))
     assert answers(replace(results, exports=(unknown,)))[0].answer == "The best is net-1."
+    chosen = tuple(replace(each, fitted_on=60) for each in results.exports)
+    by, trained = answers(replace(results, exports=chosen))[0].lines[3:]
+    assert by.startswith("Chosen by a model of atom_ipc50 and free scores, fitted on 60 candidates")
+    assert trained == "Trained on the 1,500 images of some"
     many = replace(results, exports=results.exports * 2)
     more, trained_on = "3 more are in the table below", "Trained on the 1,500 images of some"
     assert [each.lines[3:] for each in answers(many)[:2]] == [(more, trained_on), (more,)]

@@ -56,7 +56,7 @@ def _which(results: Results) -> Answer:
         lines=(
             *(f"{each.candidate}: {_accuracy(each)}" for each in exports[:MAX_EXPORTS]),
             *_more(len(exports)),
-            *([f"Trained on {results.trained_on}"] if exports else _best_on_proxy(results)),
+            *(_chosen(results) if exports else _best_on_proxy(results)),
         ),
     )
 
@@ -87,6 +87,16 @@ def _accuracy(export: Export) -> str:
 def _more(number: int) -> Iterator[str]:
     if number > MAX_EXPORTS:
         yield f"{number - MAX_EXPORTS} more are in the table below"
+
+
+def _chosen(results: Results) -> Iterator[str]:
+    """Yield by what the exports were chosen, and on what they were trained."""
+    if number := results.exports[0].fitted_on:
+        yield (
+            f"Chosen by a model of {results.proxy} and free scores, fitted on {number} candidates "
+            "of known accuracy"
+        )
+    yield f"Trained on {results.trained_on}"
 
 
 def _best_on_proxy(results: Results) -> Iterator[str]:

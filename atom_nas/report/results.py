@@ -76,6 +76,8 @@ class Export:
     """NaN where it was not measured."""
     trained_on: str
     """How many images of which data, in words."""
+    fitted_on: int
+    """Of how many audited candidates the model knew that chose it; 0 where the score chose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +266,7 @@ def _export(folder: Path) -> Export:
         macs=number(metrics.get("macs")),
         latency_ms=number(metrics.get("latency_ms")),
         trained_on=_trained_on(metrics),
+        fitted_on=int(metrics.get("model_fitted_on", 0)),
     )
 
 
