@@ -4,10 +4,9 @@
 
 The model of an audit (atom_nas/audit/combination.py) is fitted on a few candidates of known truth,
 drawn anew for each of `--splits`, and ranks the others of the pool; the best of these are picked by
-it, as a run exports nets. It is given the free scores,
-the trainings on one draw of a proxy, the choices that make up the architectures (one-hot), or
-several of these. Committed rows (search_rows.py, search_convnets.py); no net is trained. Writes
-<out>, a table a pool.
+it, as a run exports nets. It is given the free scores, the trainings on one draw of a proxy, the
+choices that make up the architectures (one-hot), or several of these. Committed rows
+(search_rows.py, search_convnets.py); no net is trained. Writes <out>, the tables of each pool.
 """
 
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import command
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from search_convnets import box, digits
 from search_pool import Pool
 from search_rows import nas_bench_201
@@ -105,6 +105,20 @@ def by_model(given: Array, pool: Pool, count: int, splits: int) -> Array:
     return np.array(found)
 
 
+def lost_in_turn(alone: Array, given: Array, pool: Pool, count: int, splits: int) -> list[float]:
+    """Return the points lost in each draw where a score and the model pick in turn.
+
+    As atom_nas/pipeline/best.py does: by the higher of the two ranks, of equals by their sum.
+    """
+    found, truth = [], validation(pool)
+    for known, others in draws(pool, count, splits):
+        model = make_model(count).fit(given[known], truth[known]).predict(given[others])
+        ranks = np.stack([rankdata(alone[others]), rankdata(model)])
+        both = ranks.max(0) + ranks.sum(0) / (4 * len(others))
+        found.append(lost(both, others, pool))
+    return found
+
+
 def lost(scores: Array, others: Places, pool: Pool) -> float:
     """Return how far the pick is below the best of the others, in points.
 
@@ -142,6 +156,12 @@ def to_markdown(pool: Pool, splits: int) -> str:
             points.append(f"| {name}, no model | {' | '.join(f'{mean:.2f}' for mean in means)} |")
         means = [each[:, 1].mean() for each in both]
         points.append(f"| model of {name} | {' | '.join(f'{mean:.2f}' for mean in means)} |")
+    for name, (found_on, *_) in pool.proxies.items():
+        given = next(each for key, _, each in inputs(pool) if key == f"{name}, {FREE}")
+        means = [np.mean(lost_in_turn(found_on.ranked, given, pool, n, splits)) for n in counts]
+        points.append(
+            f"| {name} and its model with the free scores, in turn | {' | '.join(f'{m:.2f}' for m in means)} |"
+        )
     for name in pool.proxies:
         pairs = zip(found[f"{name}, {FREE}"], found[FREE], strict=True)
         added = [shown(both - alone, "+") for both, alone in pairs]

@@ -45,9 +45,9 @@ def test_all_that_is_known(tmp_path):
 
 def test_a_net_that_a_model_chose(tmp_path):
     assert card_of(tmp_path, METRICS | {"model_fitted_on": 30})["Chosen by"] == (
-        "atom_ipc10, a small stand-in for digits, and free scores, by a model fitted on 30 nets of "
-        "known accuracy, of which atom_ipc10 alone ranks 30 nets with Spearman 0.67 (95% interval "
-        "0.32 to 0.86) against training on the full data."
+        "atom_ipc10, a small stand-in for digits (in turn with a model of it and free scores, "
+        "fitted on 30 trained nets), which ranks 30 nets with Spearman 0.67 (95% interval 0.32 to "
+        "0.86) against training on the full data."
     )
 
 

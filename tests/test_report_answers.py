@@ -38,7 +38,8 @@ def test_the_exports_are_named_with_what_they_reach_and_cost(results):
     assert answers(replace(results, exports=(unknown,)))[0].answer == "The best is net-1."
     chosen = tuple(replace(each, fitted_on=60) for each in results.exports)
     by, trained = answers(replace(results, exports=chosen))[0].lines[3:]
-    assert by.startswith("Chosen by a model of atom_ipc50 and free scores, fitted on 60 candidates")
+    assert by.startswith("Chosen in turn by atom_ipc50 and by a model of it and free scores")
+    assert "60 candidates of known accuracy" in by
     assert trained == "Trained on the 1,500 images of some"
     many = replace(results, exports=results.exports * 2)
     more, trained_on = "3 more are in the table below", "Trained on the 1,500 images of some"

@@ -61,17 +61,15 @@ def _choice(metrics: Mapping[str, Any]) -> str:
         return "not known."
     chosen_on = _text(metrics, "chosen_on") or _text(metrics, "dataset") or "its data"
     start = f"{proxy}, a small stand-in for {chosen_on}"
-    is_alone = not _has(metrics, "model_fitted_on")
-    if not is_alone:
+    if _has(metrics, "model_fitted_on"):
         number = metrics["model_fitted_on"]
-        start += f", and free scores, by a model fitted on {number} nets of known accuracy"
+        start += f" (in turn with a model of it and free scores, fitted on {number} trained nets)"
     needed = ("value", "low", "high", "n")
     if not (isinstance(found, dict) and all(_has(found, key) for key in needed)):
         return f"{start}; how well it ranks nets is not known, as no audit was made."
     value, low, high = (f"{found[key]:.2f}" for key in needed[:3])
-    which = "which" if is_alone else f"of which {proxy} alone"
     return (
-        f"{start}, {which} ranks {found['n']} nets with Spearman {value} (95% interval {low} to "
+        f"{start}, which ranks {found['n']} nets with Spearman {value} (95% interval {low} to "
         f"{high}) against training on the full data."
     )
 

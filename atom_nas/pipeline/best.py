@@ -40,15 +40,15 @@ class Best:
 
     candidates: Sequence[Candidate]
     fitted_on: int | None = None
-    """On how many audited candidates the model was fitted that chose; None where none did."""
+    """On how many audited candidates the model was fitted that chose too; None where none did."""
 
 
 def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best:
     """Return the `options.top_k` best of a search.
 
-    Where costs count too they are spread over its front. Else they are the best by the score; by
-    what `order_by_model` says where the search went by the proxy alone and there is an `audit` of
-    enough candidates.
+    Where costs count too they are spread over its front. Else they are the best by the score; and,
+    in turn, by a model where the search went by the proxy alone and there is an `audit` of enough
+    candidates.
     """
     objective, top_k = run.objective, run.options.top_k
     if run.objectives.costs:
@@ -56,12 +56,12 @@ def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best
     ordered = best_first(candidates)
     is_joint = objective.needs_audit or objective.needs_reference
     if audit and audit.n >= MIN_CANDIDATES and not is_joint and (sample := _audited(run, audit)):
-        ordered = order_by_model(run, ordered, audit, sample)
+        both = in_turn(ordered, order_by_model(run, ordered, audit, sample))
         note(
-            f"the best of {len(ordered)} candidates are chosen by a model of {audit.proxy.name} "
-            f"and free scores, fitted on the {audit.n} audited; those by their full training."
+            f"the nets to export are the best by {audit.proxy.name} and, in turn, by a model of it "
+            f"and free scores that is fitted on the {audit.n} audited candidates."
         )
-        return Best(candidates=ordered[:top_k], fitted_on=audit.n)
+        return Best(candidates=both[:top_k], fitted_on=audit.n)
     return Best(candidates=ordered[:top_k])
 
 
@@ -86,6 +86,20 @@ def order_by_model(
         each.name: known.get(each.name, share) for each, share in zip(ordered, shares, strict=True)
     }
     return sorted(ordered, key=lambda each: -found[each.name])
+
+
+def in_turn(first: Sequence[Candidate], second: Sequence[Candidate]) -> list[Candidate]:
+    """Return the same candidates, those first that stand high in either order.
+
+    Of several that are as high in one the first is the one that is higher in the other.
+    """
+    places = [{each.name: place for place, each in enumerate(order)} for order in (first, second)]
+
+    def key(candidate: Candidate) -> tuple[int, int]:
+        found = [place[candidate.name] for place in places]
+        return min(found), sum(found)
+
+    return sorted(first, key=key)
 
 
 def _audited(run: Run, audit: Audit) -> Sample:

@@ -93,8 +93,8 @@ def _chosen(results: Results) -> Iterator[str]:
     """Yield by what the exports were chosen, and on what they were trained."""
     if number := results.exports[0].fitted_on:
         yield (
-            f"Chosen by a model of {results.proxy} and free scores, fitted on {number} candidates "
-            "of known accuracy"
+            f"Chosen in turn by {results.proxy} and by a model of it and free scores, fitted on "
+            f"{number} candidates of known accuracy"
         )
     yield f"Trained on {results.trained_on}"
 

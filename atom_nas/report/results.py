@@ -77,7 +77,7 @@ class Export:
     trained_on: str
     """How many images of which data, in words."""
     fitted_on: int
-    """Of how many audited candidates the model knew that chose it; 0 where the score chose."""
+    """How many audited candidates the model knew that chose too; 0 where the score chose alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
