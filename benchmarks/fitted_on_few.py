@@ -159,9 +159,8 @@ def to_markdown(pool: Pool, splits: int) -> str:
     for name, (found_on, *_) in pool.proxies.items():
         given = next(each for key, _, each in inputs(pool) if key == f"{name}, {FREE}")
         means = [np.mean(lost_in_turn(found_on.ranked, given, pool, n, splits)) for n in counts]
-        points.append(
-            f"| {name} and its model with the free scores, in turn | {' | '.join(f'{m:.2f}' for m in means)} |"
-        )
+        cells = " | ".join(f"{mean:.2f}" for mean in means)
+        points.append(f"| {name} and its model with the {FREE}, in turn | {cells} |")
     for name in pool.proxies:
         pairs = zip(found[f"{name}, {FREE}"], found[FREE], strict=True)
         added = [shown(both - alone, "+") for both, alone in pairs]
