@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,7 @@ def make_box(settings: Settings) -> None:
     shutil.copyfile(settings.out / "scores.csv", BOX / "scores.csv")
     steps = int(rows[0]["steps"])
     shown = Training(steps=steps, flip=True).images_shown(len(dataset.train))
+    known = [seconds for row in rows if isfinite(seconds := float(row["seconds"]))]
     manifest = {
         "data": "CIFAR-10 (Krizhevsky, Learning multiple layers of features from tiny images, "
         "2009); its authors ask to be cited and state no licence: for research and teaching.",
@@ -146,7 +148,8 @@ def make_box(settings: Settings) -> None:
             "trainings": len(rows),
             "steps": steps,
             "images_shown": shown,
-            "seconds": sum(float(row["seconds"]) for row in rows),
+            "seconds": sum(known),
+            "timed_trainings": len(known),
             "hardware": settings.hardware or hardware(torch.device("cpu")),
         },
         "files": {

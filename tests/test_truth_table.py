@@ -11,6 +11,7 @@ from atom_nas.audit.ranking import spearman
 from atom_nas.audit.truth import Truth
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.errors import UserError
+from atom_nas.scoring.estimator import mean_of_known
 from atom_nas.scoring.space import candidate_name, load_space
 from atom_nas.testing.truths import TruthContract
 
@@ -62,7 +63,23 @@ def test_seconds_may_be_missing(tmp_path, space):
     text = f"candidate,validation_accuracy\n{candidate_name(cell(space))},0.5\n"
     table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
     measured = table.measure(cell(space), seed=0)
-    assert (measured.seconds, measured.test) == (0, None)
+    assert math.isnan(measured.seconds) and measured.test is None
+
+
+@pytest.mark.parametrize("unknown", ["", "nan"])
+def test_a_training_whose_seconds_are_not_known_does_not_count_as_one_of_none(
+    tmp_path, space, unknown
+):
+    name = candidate_name(cell(space))
+    head = "candidate,seed,validation_accuracy,seconds\n"
+    text = f"{head}{name},0,0.5,{unknown}\n{name},1,0.5,40\n"
+    table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
+    assert table.measure(cell(space), seed=0).seconds == 40
+
+
+@pytest.mark.parametrize(("values", "mean"), [([1.0, math.nan, 3.0], 2), ([math.nan], 0), ([], 0)])
+def test_a_mean_is_of_what_is_known(values, mean):
+    assert mean_of_known(values) == mean
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from atom_nas.audit.trained_truth import TruthSource
 from atom_nas.audit.truth import Truth
 from atom_nas.errors import UserError
 from atom_nas.scoring.chance import is_at_chance
-from atom_nas.scoring.estimator import Estimator
+from atom_nas.scoring.estimator import Estimator, mean_of_known
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
 from atom_nas.storage.files import write_json
@@ -130,6 +130,6 @@ class Auditor:
         return Truth(
             validation=tuple(each.validation for each in measured),
             test=tuple(tests) if len(tests) == len(measured) else None,
-            seconds=float(np.mean([each.seconds for each in measured])),
+            seconds=mean_of_known([each.seconds for each in measured]),
             macs=float(np.mean([each.macs for each in measured])),
         )

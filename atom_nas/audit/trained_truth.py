@@ -52,7 +52,7 @@ class Measured:
     test: tuple[float, ...] | None
     """The same on the test split; None where a table does not know it."""
     seconds: float
-    """Of a training, the mean."""
+    """Of a training, the mean; NaN where it is not known."""
     macs: float = 0.0
     """Multiply-adds of a training; 0 where a table does not know them."""
 

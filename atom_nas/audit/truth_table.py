@@ -1,6 +1,7 @@
 """Truth from a table: full-data accuracies that somebody has measured already."""
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,8 +129,11 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
         cell = cells.setdefault(row["candidate"], {"seconds": [], **{k: [] for k in numbers}})
         for key, value in numbers.items():
             cell[key].append(value)
-        cell["seconds"].append(_number(row.get("seconds") or "0", line, path))
-    return {name: {**cell, "seconds": fmean(cell["seconds"])} for name, cell in cells.items()}
+        cell["seconds"].append(_number(row.get("seconds") or "nan", line, path))
+    for cell in cells.values():
+        known = [seconds for seconds in cell["seconds"] if math.isfinite(seconds)]
+        cell["seconds"] = fmean(known) if known else math.nan
+    return cells
 
 
 def _fraction(text: str | None, line: int, path: Path) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from atom_nas.errors import UserError
 
@@ -104,3 +104,10 @@ def _with_failed_last(scores: Array) -> Array:
     known = scores[np.isfinite(scores)]
     lowest = known.min() if known.size else 0.0
     return np.where(np.isfinite(scores), scores, np.nextafter(lowest, -np.inf))
+
+
+def mean_of_known(values: ArrayLike) -> float:
+    """Return the mean of those `values` that are finite, 0 where there are none."""
+    found = np.asarray(values, dtype=float)
+    known = found[np.isfinite(found)]
+    return float(known.mean()) if known.size else 0.0

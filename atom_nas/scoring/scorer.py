@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from atom_nas.distillation.proxy import Proxy
-from atom_nas.scoring.estimator import Array, Estimator, Kind
+from atom_nas.scoring.estimator import Estimator, Kind, mean_of_known
 from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores, Wanted
 from atom_nas.storage.files import derive_seed
@@ -142,15 +142,10 @@ class Scorer:
             setup_macs=sum(proxy.macs for proxy in proxies),
             macs_per_candidate=macs * sum(self._passes(proxy) for proxy in proxies),
             setup_seconds=sum(proxy.seconds for proxy in proxies),
-            seconds_per_candidate=_mean_of_known(seconds),
+            seconds_per_candidate=mean_of_known(seconds),
         )
 
     def _passes(self, proxy: Proxy) -> int:
         """Return the forward passes, of one image each, that a training on `proxy` amounts to."""
         shown = self.training.images_shown(len(proxy.images))
         return FORWARD_BACKWARD * shown + FORWARD * self.table.num_validation
-
-
-def _mean_of_known(values: Array) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else 0.0
