@@ -247,10 +247,11 @@ def test_exchanged_test_labels_change_no_choice(auditor, space):
     assert blank[0] == blank[1]
     own = auditor.scorer.estimate("atom_ipc2", sample[:1])
     free = auditor.free.estimators([sample[0][0]])
-    predictions = {
-        replace(auditor, truth=truth).fit_model(sample)(own, free).item()
-        for truth in (Wide(), Exchanged())
-    }
+    predictions = set()
+    for truth in (Wide(), Exchanged()):
+        judge = replace(auditor, truth=truth)
+        predictions.add(judge.fit_model(sample)(own, free).item())
+        predictions.add(judge.predict(sample[:1], fitted_on=sample).item())
     assert len(predictions) == 1
 
 

@@ -60,24 +60,16 @@ class MadeRun:
         self.objective, self.objectives = OBJECTIVES[objective], Objectives.parse(objectives)
         self.stream = drawn if stream is None else stream
         self.fitted = []
-        self.free = SimpleNamespace(estimators=list)
 
     def audited(self):
         return ((each, 7) for each in self.stream)
 
     def auditor(self):
-        def fit_model(sample):
-            self.fitted.append(sample)
-            return lambda own, free: own
-
-        return SimpleNamespace(fit_model=fit_model)
-
-    def scorer(self):
-        def estimate(name, tried):
-            assert name == "atom_ipc50"
+        def predict(tried, *, fitted_on):
+            self.fitted.append(fitted_on)
             return np.array([seed / 20 for _, seed in tried])
 
-        return SimpleNamespace(estimate=estimate)
+        return SimpleNamespace(predict=predict)
 
 
 def trials(found):

@@ -18,7 +18,7 @@ from atom_nas.audit.trained_truth import TruthSource
 from atom_nas.audit.truth import Truth
 from atom_nas.errors import UserError
 from atom_nas.scoring.chance import is_at_chance
-from atom_nas.scoring.estimator import Estimator, mean_of_known
+from atom_nas.scoring.estimator import Array, Estimator, mean_of_known
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
 from atom_nas.storage.files import write_json
@@ -94,6 +94,11 @@ class Auditor:
             )
         proxy, free = self.scorer.estimate(self.proxy, sample), self._free(sample)
         return fit_predictor(proxy, free, self._truth(sample).mean)
+
+    def predict(self, sample: Sample, *, fitted_on: Sample) -> Array:
+        """Return the ranks (n,) that the model of the audited `fitted_on` gives to the sample."""
+        joined = self.fit_model(fitted_on)
+        return joined(self.scorer.estimate(self.proxy, sample), self._free(sample))
 
     def _remark(self, names: Sequence[str]) -> str:
         """Say how many of the candidates of these names the proxy was chosen by, or nothing."""

@@ -15,7 +15,7 @@ from atom_nas.scoring.space import candidate_name
 from atom_nas.search.candidate import Candidate, best_first, front_of
 from atom_nas.search.objectives import spread
 from atom_nas.storage.files import read_json
-from atom_nas.storage.progress import follow, note, tell
+from atom_nas.storage.progress import note, tell
 
 
 def found_audit(run: Run) -> Audit | None:
@@ -73,13 +73,8 @@ def order_by_model(
     It is fitted on the `sample` of the `audit`, which costs no training; those of it that are among
     `ordered` count by their own full training, as a share of the audited. Why: docs/audit.md.
     """
-    predict = run.auditor().fit_model(sample)
     tried = [(each.architecture, each.seed) for each in ordered if each.seed is not None]
-    architectures = [architecture for architecture, _ in tried]
-    free = run.free.estimators(
-        follow(architectures, "free scores", total=len(tried), unit="candidate")
-    )
-    shares = predict(run.scorer().estimate(audit.proxy.name, tried), free)
+    shares = run.auditor().predict(tried, fitted_on=sample)
     accuracies = [0.0 if each is None else each for each in audit.truth]
     known = dict(zip(audit.candidates, rankdata(accuracies) / audit.n, strict=True))
     found = {
