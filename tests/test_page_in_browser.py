@@ -1,6 +1,7 @@
 """The page of the report in a real browser: it answers, sorts, fits, and asks for nothing."""
 
 import base64
+import itertools
 import json
 import re
 import shutil
@@ -18,10 +19,12 @@ from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+VISITS = itertools.count()
 
 pytestmark = pytest.mark.skipif(
     not (BROWSER and DRIVER), reason="the browser tests need chromium and chromedriver"
@@ -50,8 +53,16 @@ def browser(chromium, page):
     """At the page, freshly loaded, 1280 pixels wide."""
     resize(chromium, 1280)
     chromium.get_log("performance")
-    chromium.get(page.as_uri())
+    visit(chromium, page)
     return chromium
+
+
+def visit(driver, page):
+    """Load `page` at an address of its own: `get` may return before the new page is there."""
+    address = f"{page.as_uri()}?visit={next(VISITS)}"
+    driver.get(address)
+    is_there = "return location.href === arguments[0] && document.readyState === 'complete'"
+    WebDriverWait(driver, 60).until(lambda at: at.execute_script(is_there, address))
 
 
 def resize(driver, width):
@@ -93,7 +104,7 @@ def point(driver, name):
     return found
 
 
-def test_nothing_goes_wrong_and_nothing_is_asked_for(browser, page):
+def test_nothing_goes_wrong_and_nothing_is_asked_for(browser):
     point(browser, "net-3").click()
     head_of(browser, "MACs").find_element(By.TAG_NAME, "button").click()
     assert browser.get_log("browser") == []
@@ -103,15 +114,15 @@ def test_nothing_goes_wrong_and_nothing_is_asked_for(browser, page):
         for message in messages
         if message["method"] == "Network.requestWillBeSent"
     ]
-    assert page.as_uri() in asked
-    assert all(url == page.as_uri() or url.startswith("data:") for url in asked)
+    assert browser.current_url in asked
+    assert all(url == browser.current_url or url.startswith("data:") for url in asked)
 
 
 def test_another_script_than_its_own_is_refused(browser, page, tmp_path):
     changed = tmp_path / "changed.html"
     text = page.read_text(encoding="utf-8").replace("isWhole = false", "isWhole = true")
     changed.write_text(text, encoding="utf-8")
-    browser.get(changed.as_uri())
+    visit(browser, changed)
     assert len(column(browser, "Place")) == 13  # as without any script
     assert any(
         "Content Security Policy" in entry["message"] for entry in browser.get_log("browser")
@@ -222,7 +233,7 @@ def test_the_page_is_not_scrolled_sideways(chromium, tmp_path, width, change):
     run = make_run(tmp_path)
     change(run)
     resize(chromium, width)
-    chromium.get(write_report(run).as_uri())
+    visit(chromium, write_report(run))
     wide = "return document.documentElement.scrollWidth"
     assert chromium.execute_script(wide) <= width
     chromium.find_element(By.ID, "more-candidates").click()
