@@ -8,6 +8,7 @@ import pkgutil
 import sys
 from pathlib import Path
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 from atom_nas.errors import UserError, explain, unknown
 
@@ -25,15 +26,21 @@ def available(package: str) -> dict[str, str]:
     return found
 
 
+_sources: WeakKeyDictionary[ModuleType, bytes] = WeakKeyDictionary()
+"""Of each module that was loaded here its file, as it was then."""
+
+
 def load(package: str, name: str, *, kind: str, needs: tuple[str, ...]) -> ModuleType:
     """Import the plug-in `name` of `package`, or the Python file that `name` is the path of.
 
     Raises UserError where there is no such module, it does not import, or lacks one of `needs`.
     """
     if name.endswith(".py"):
-        module = _load_file(Path(name), kind)
+        module = load_file(Path(name), kind=kind)
     elif name in (known := available(package)):
         module = importlib.import_module(f"{package}.{name}")
+        assert module.__file__ is not None
+        _sources.setdefault(module, Path(module.__file__).read_bytes())
     else:
         raise unknown(kind, name, known)
     missing = [need for need in needs if not hasattr(module, need)]
@@ -45,25 +52,33 @@ def load(package: str, name: str, *, kind: str, needs: tuple[str, ...]) -> Modul
     return module
 
 
+def source(module: ModuleType) -> bytes:
+    """Return the source of the plug-in `module` as it was loaded, whatever the file is now."""
+    return _sources[module]
+
+
 def source_digest(module: ModuleType) -> str:
     """Return the SHA-256 of the source of the plug-in `module`."""
-    assert module.__file__ is not None
-    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(source(module)).hexdigest()
 
 
-def _load_file(path: Path, kind: str) -> ModuleType:
-    if not path.is_file():
-        reason = "is no regular file" if path.exists() else "does not exist"
-        raise UserError(f"{kind} file {str(path)!r} {reason}; give the path of a .py file.")
+def load_file(path: Path, *, kind: str, code: bytes | None = None) -> ModuleType:
+    """Import the Python file at `path`, or `code` in its place; UserError where that cannot be."""
+    if code is None:
+        if not path.is_file():
+            reason = "is no regular file" if path.exists() else "does not exist"
+            raise UserError(f"{kind} file {str(path)!r} {reason}; give the path of a .py file.")
+        code = path.read_bytes()
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     module_name = f"_atom_nas_plugin_{path.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(code, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise UserError(f"{kind} file {str(path)!r} does not import: {explain(error)}") from error
+    _sources[module] = code
     return module

@@ -35,7 +35,7 @@ def make_trained(space, architecture, image_shape, class_names=("cat", "dog", "n
             net(torch.randn(8, *image_shape) + 0.5)
     channels = range(image_shape[0])
     return Trained(
-        space_source=Path(space.__file__),
+        space_code=Path(space.__file__).read_bytes(),
         architecture=architecture,
         net=net,
         image_shape=image_shape,

@@ -85,6 +85,13 @@ def test_the_sentence_names_the_rival_that_ranks_best_and_those_left_open():
     assert decided(both[:1])[1].endswith("better than a, which costs no more.")
 
 
+def test_a_proxy_that_no_rival_is_as_cheap_as_has_beaten_nothing():
+    for rivals in ([], [rival("dear", versus("better"), cost=99.0)]):
+        decision, said = decided(rivals)
+        assert decision == "undecided" and "no rival here costs as little" in said
+    assert decided([], low=-0.1)[0] == "no"
+
+
 @pytest.mark.parametrize("seeds", [2, 4, math.inf])
 def test_seeds_buy_off_noise_as_simulated(seeds):
     """Normal truth, scores = truth + bias + noise: the formula against 20,000 candidates."""
@@ -124,9 +131,11 @@ def test_a_measure_is_suggested_only_where_it_ranks_better():
 def test_the_plan_reaches_the_width():
     total = candidates_needed(0.7, 0.2)
     more = total - 100
-    found = plan(0.7, 100, 0.2, macs=3.0, seconds=2.0)
+    wide = Estimate(value=0.7, low=0.55, high=0.8)
+    found = plan(wide, 100, 0.2, macs=3.0, seconds=2.0)
     assert found == Plan(width=0.2, more_candidates=more, macs=3 * more, seconds=2 * more)
-    assert plan(0.7, 10_000, 0.2, macs=3.0, seconds=2.0).more_candidates == 0
+    assert plan(wide, 10_000, 0.2, macs=3.0, seconds=2.0).more_candidates == 0
+    assert plan(replace(wide, low=0.61), 100, 0.2, macs=3.0, seconds=2.0).more_candidates == 0
     generator = np.random.default_rng(1)
     truth = generator.normal(size=total)
     interval = spearman(truth + generator.normal(scale=0.95, size=total), truth)

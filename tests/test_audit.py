@@ -167,8 +167,31 @@ def test_scores_that_are_mostly_one_value_decide_nothing_and_say_so_first():
     assert "21 of 40 candidates have the same full-data accuracy" in found.sentences[0]
     half = np.where(np.arange(40) < 20, 0.1, truth)
     assert not judge(estimator("p", half), [], truth).sentences[0].startswith("20 of 40")
-    failed = judge(estimator("p", np.full(40, np.nan)), [], truth)
-    assert failed.sentences[0].startswith("40 of 40")
+    assert found.caution == found.sentences[0]
+    assert judge(estimator("p", truth), [noise()], truth).caution == ""
+
+
+def test_candidates_that_mostly_failed_are_not_called_alike():
+    truth, lost = make_truth(), np.where(np.arange(40) < 21, np.nan, make_truth())
+    found = judge(estimator("p", lost), [noise()], truth)
+    assert found.sentences[0].startswith("21 of 40 candidates failed on p, so there is little")
+    found = judge(estimator("p", truth), [noise()], lost)
+    assert found.sentences[0].startswith("21 of 40 candidates failed on the full data")
+    assert found.decision == "undecided" and found.caution
+    known = np.where(np.arange(40) < 20, np.nan, truth)
+    assert not judge(estimator("p", known), [noise()], truth).caution
+
+
+def test_a_rival_that_failed_is_said_to_and_beaten_by_nobody():
+    truth = make_truth()
+    some = noise(name="some")
+    some.scores[:3] = np.nan
+    none = estimator("none", np.full(40, np.nan))
+    found = judge(estimator("p", truth), [some, none], truth)
+    assert set(verdicts(found)) == {"some"}
+    assert "Counted as the worst where a score failed: some on 3." in found.sentences
+    assert "Left out, as no candidate could be scored by it: none." in found.sentences
+    assert judge(estimator("p", truth), [none], truth).decision == "undecided"
 
 
 def test_a_proxy_that_ranks_nothing_says_so_in_numbers():

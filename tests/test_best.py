@@ -1,5 +1,6 @@
 """Which candidates are exported: by the score, and in turn by a model once enough are audited."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -8,11 +9,12 @@ import pytest
 from made_run import AUDIT
 from made_search import make_space
 
-from atom_nas.pipeline.best import best
+from atom_nas.pipeline.best import best, found_audit
 from atom_nas.scoring.objective import OBJECTIVES
 from atom_nas.scoring.space import candidate_name, uniform_architectures
 from atom_nas.search.candidate import Candidate
 from atom_nas.search.objectives import Objectives
+from atom_nas.storage.files import write_json
 
 N = 30
 
@@ -91,6 +93,17 @@ def test_the_score_chooses_where_too_few_are_audited_or_none(space, drawn):
         found = best(run, candidates, audit)
         assert (trials(found), found.fitted_on) == ([0, 1, 2], None)
     assert not run.fitted
+
+
+@pytest.mark.parametrize("given", ["own.py_ipc5", "./own.py_ipc5", "mine/own.py_ipc5"])
+def test_an_audit_is_found_however_the_proxy_was_given(space, drawn, tmp_path, given):
+    audit = audit_of(drawn, [0.5] * N)
+    audit = replace(audit, proxy=replace(audit.proxy, name="own.py_ipc5"))
+    write_json(tmp_path / "audit.json", json.loads(audit.to_json()))
+    run = SimpleNamespace(folder=tmp_path, options=SimpleNamespace(proxy=given))
+    assert found_audit(run) == audit
+    run.options.proxy = "other.py_ipc5"
+    assert found_audit(run) is None
 
 
 @pytest.mark.parametrize("objective", ["combined", "combined_ranks"])

@@ -70,3 +70,13 @@ def test_default_device_and_gradients_are_restored_after_an_error():
         measure_cost(build, (1, 2, 2))
     assert torch.empty(1).device.type == "cpu"
     assert torch.is_grad_enabled()
+
+
+def test_a_network_that_reads_numbers_while_it_is_built_is_counted():
+    def build() -> nn.Module:
+        widths = [round(width.item()) for width in torch.linspace(2, 6, 3)]
+        return nn.Sequential(nn.Flatten(), *map(nn.Linear, [4, *widths[:-1]], widths))
+
+    state = torch.get_rng_state()
+    assert measure_cost(build, (1, 2, 2)).macs == 4 * 2 + 2 * 4 + 4 * 6
+    assert torch.equal(torch.get_rng_state(), state)

@@ -83,6 +83,56 @@ def test_folder_splits_are_used(validation, tmp_path):
     assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [8, 10, 6]
 
 
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        (("Training", "Testing"), (8, None, 10)),
+        (("train", "valid"), (8, 10, None)),
+        (("train", "valid", "test"), (8, 10, 12)),
+        (("train",), (8, None, None)),
+    ],
+)
+def test_splits_go_by_their_common_names(tmp_path, names, sizes):
+    for k, name in enumerate(names):
+        save_images(tmp_path / name, ("cat", "dog"), per_class=4 + k)
+    source = folder.load(tmp_path)
+    assert source.train.class_names == ("cat", "dog")
+    splits = (source.train, source.validation, source.test)
+    assert tuple(split and len(split) for split in splits) == sizes
+
+
+def test_a_split_by_no_common_name_is_no_class(tmp_path, capsys):
+    save_images(tmp_path / "train", ("cat", "dog"))
+    save_images(tmp_path / "dev", ("cat", "dog"))
+    with pytest.raises(UserError, match="has train beside dev; call the splits train, val and te"):
+        folder.load(tmp_path)
+    save_images(tmp_path / "test", ("cat", "dog"))
+    assert folder.load(tmp_path).train.class_names == ("cat", "dog")
+    assert "left out: dev." in capsys.readouterr().err
+
+
+def test_files_that_are_no_images_are_counted(tmp_path, capsys):
+    save_images(tmp_path, ("cat", "dog"), per_class=2)
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "cat" / "0.JFIF")
+    for name in ("a.heic", "b.heic", "c.HEIC", "Thumbs"):
+        (tmp_path / "dog" / name).write_text("not an image")
+    assert len(folder.load(tmp_path).train) == 4
+    said = capsys.readouterr().err
+    assert "2 of .heic" in said and "1 of .HEIC" in said and "1 of no ending" in said
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white(tmp_path, mode):
+    save_images(tmp_path, ("cat", "dog"), per_class=1, size=(8, 8))
+    drawing = Image.new("LA", (8, 8), (0, 0))
+    drawing.paste((0, 255), (0, 0, 4, 8))
+    if mode == "P":
+        drawing = drawing.convert("RGBA").quantize()
+    drawing.convert(mode).save(tmp_path / "cat" / "0.png")
+    pixels = folder.load(tmp_path).train.pixels[0]
+    assert pixels[:, :, :4].unique().tolist() == [0] and pixels[:, :, 4:].unique().tolist() == [255]
+
+
 def test_folder_without_a_test_split_draws_one(tmp_path):
     save_images(tmp_path / "train", per_class=8)
     save_images(tmp_path / "val", per_class=2)

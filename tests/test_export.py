@@ -134,7 +134,7 @@ def test_readme_names_only_what_is_there(exported):
 def test_source_is_the_space_verbatim_and_imports_nothing_of_this_package(exported):
     trained, folder = exported
     source = (folder / "model.py").read_bytes()
-    assert source.startswith(trained.space_source.read_bytes())
+    assert source.startswith(trained.space_code)
     assert b"atom_nas" not in source
 
 
@@ -224,5 +224,5 @@ def test_net_that_is_no_graph_is_exported_as_source(tmp_path, body, capfd):
 def test_space_that_uses_a_name_of_the_export_is_refused(tmp_path):
     path = tmp_path / "own.py"
     path.write_text("def preprocess(x):\n    return x\n\nCLASS_NAMES: tuple = ()\n")
-    with pytest.raises(UserError, match=r"own\.py defines CLASS_NAMES, preprocess"):
-        portable_source(path)
+    with pytest.raises(UserError, match=r"the space defines CLASS_NAMES, preprocess"):
+        portable_source(path.read_bytes())

@@ -116,6 +116,15 @@ def test_picture_is_cropped_at_its_centre(tmp_path, small, only_source):
     assert torch.equal(found, random_pixels(1, GREY)[0])
 
 
+def test_a_transparent_picture_is_on_white(tmp_path, small, only_source):
+    module = load_source(export_model(small, tmp_path / "best", metrics={}))
+    drawing = Image.new("LA", (8, 8), (0, 0))
+    drawing.paste((0, 255), (0, 0, 4, 8))
+    drawing.save(tmp_path / "drawing.png")
+    found = module["read_picture"](tmp_path / "drawing.png")
+    assert found[:, :, :4].unique().tolist() == [0] and found[:, :, 4:].unique().tolist() == [255]
+
+
 def test_deep_pictures_and_other_channels_are_refused(tmp_path, small, only_source):
     Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
     module = load_source(export_model(small, tmp_path / "best", metrics={}))

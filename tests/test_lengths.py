@@ -7,7 +7,7 @@ import torch
 
 from atom_nas.errors import UserError
 from atom_nas.pipeline.lengths import Lengths
-from atom_nas.scoring.chance import are_at_chance, chance, is_at_chance
+from atom_nas.scoring.chance import are_at_chance, chance, is_at_chance, is_unbalanced
 from atom_nas.storage.files import read_json
 from atom_nas.training.schedule import Training
 
@@ -63,6 +63,16 @@ def test_chance_is_the_commonest_class():
 def test_most_have_to_be_above_chance():
     assert are_at_chance([0.1, 0.1, 0.5], LABELS)
     assert not are_at_chance([0.1, 0.5, 0.5], LABELS)
+
+
+def test_where_classes_are_unbalanced_accuracy_tells_nothing_and_the_length_stays(tmp_path):
+    labels = torch.tensor([0] * 88 + [1] * 12)
+    lengths = open_lengths(tmp_path)
+    said = lengths.look("atom_ipc1", lambda: [0.82, 0.85, 0.8], labels)
+    assert "commonest class is there (88.0%)" in said and "100 steps" in said
+    assert lengths.proxy == TRAINING
+    assert read_json(tmp_path / "lengths.json") == {"proxy_steps": 100}
+    assert not is_unbalanced(LABELS) and is_unbalanced(labels)
 
 
 def test_a_training_that_teaches_something_is_kept(tmp_path):

@@ -142,6 +142,17 @@ def test_equal_images_under_one_augmentation_have_no_loss(digits, in_float32):
     assert apart.item() > 1
 
 
+def test_a_rare_class_shrinks_no_real_batch_but_repeats_its_images(digits):
+    class_indices = digits[1]
+    few = [class_indices[0][:3], *class_indices[1:]]
+    matching = replace(make_matching(digits), class_indices=few)
+    found = matching._sample(8, torch.Generator().manual_seed(0))
+    assert found.shape == (10, 8)
+    times = found[0].unique(return_counts=True)[1]
+    assert len(times) == 3 and times.min() >= 2
+    assert all(len(each.unique()) == 8 for each in found[1:])
+
+
 def test_every_step_has_its_own_randomness(digits):
     matching, net = make_matching(digits), make_net()
     images = matching.random_start(2)

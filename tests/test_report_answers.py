@@ -88,7 +88,10 @@ def test_what_was_saved_is_full_trainings_less_the_search_and_the_making(results
         "Saved: 19 min of full training (13 full trainings of 1.5 min come to 20 min, the search "
         "on the proxy took 50 s, 30 s of it to make the proxy)"
     )
-    assert lost.startswith("Lost: at most 1.25 points of accuracy") and "8 audited" in lost
+    assert lost == (
+        "Lost among the 8 audited: 1.25 points of accuracy, from the best of them to the first by "
+        "the proxy"
+    )
     assert spent.startswith("Not counted: 30 min of training in this folder")
 
 
@@ -130,9 +133,18 @@ def test_a_point_says_where_a_training_failed(results):
     proxy = replace(AUDIT.proxy, scores=(*AUDIT.proxy.scores[:-1], None))
     plot = scatter(replace(results, audit=replace(AUDIT, truth=truth, proxy=proxy)))
     says = {point.name: point.says for point in plot.points}
-    assert "diverged, which counts as 0 %" in says["net-0"]
+    assert "full data failed, which counts as 0 %" in says["net-0"]
     assert "failed, which counts as the lowest" in says["net-8"]
     assert "place" in says["net-1"]
+
+
+def test_a_ranking_of_trainings_that_tell_nothing_apart_is_not_sure(results):
+    figures = replace(AUDIT.proxy, spearman=Estimate(value=0.9, low=0.8, high=0.95))
+    candidates = tuple(map(str, range(40)))
+    audit = replace(AUDIT, proxy=figures, candidates=candidates)
+    assert answers(replace(results, audit=audit))[2].answer.startswith("Sure: ")
+    audit = replace(audit, caution="25 of 40 candidates classify at chance.")
+    assert answers(replace(results, audit=audit))[2].answer.startswith("Not sure: ")
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

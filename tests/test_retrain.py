@@ -197,7 +197,7 @@ def test_a_net_that_does_not_fit_the_data_is_told_in_one_line(tmp_path, data, ca
     path.write_text(text.replace("    channels, height, width = image_shape\n", BROKEN, 1))
     trained = make_trained(convnet, convnet_of(depth=1), (3, 16, 16))
     folder = export_model(trained, tmp_path / "best", metrics={})
-    (folder / "model.py").write_bytes(portable_source(path))
+    (folder / "model.py").write_bytes(portable_source(path.read_bytes()))
     verification = read_json(folder / "verification.json")
     verification.pop("checksum")
     verification["digests"]["model.py"] = hashlib.sha256(
@@ -220,7 +220,7 @@ def test_the_space_is_cut_out_exactly(tmp_path, source):
     assert space_part(source / "model.py") == expected
     for text in (b"x = 1", b"x = 1\r\n", "x = 'é'\n\n\n".encode()):
         (tmp_path / "own.py").write_bytes(text)
-        (tmp_path / "model.py").write_bytes(portable_source(tmp_path / "own.py"))
+        (tmp_path / "model.py").write_bytes(portable_source((tmp_path / "own.py").read_bytes()))
         assert space_part(tmp_path / "model.py") == text
     (tmp_path / "model.py").write_bytes(expected)
     with pytest.raises(UserError, match=r"is no model\.py of an export"):

@@ -9,6 +9,7 @@ from made_data import one_line
 from made_run import AUDIT, make_run
 from markupsafe import escape
 
+from atom_nas.audit.record import Audit
 from atom_nas.cli import main
 from atom_nas.errors import UserError
 from atom_nas.report import write_comparison
@@ -57,6 +58,16 @@ def test_another_truth_is_not_compared_in_pairs(runs, tmp_path):
     others = tuple(f"other-{name}" for name in AUDIT.candidates)
     write_json(runs[1] / "audit.json", json.loads(replace(AUDIT, candidates=others).to_json()))
     assert columns(runs, tmp_path)[1].figures[GAP] == NOT_PAIRED
+
+
+@pytest.mark.parametrize("failed", ["proxy", "truth"])
+def test_a_candidate_that_failed_counts_as_the_worst(runs, tmp_path, failed):
+    for run in runs:
+        audit = Audit.from_json((run / "audit.json").read_text())
+        scores = replace(audit.proxy, scores=(None, *audit.proxy.scores[1:]))
+        change = {"proxy": scores} if failed == "proxy" else {"truth": (None, *audit.truth[1:])}
+        write_json(run / "audit.json", json.loads(replace(audit, **change).to_json()))
+    assert columns(runs, tmp_path)[1].figures[GAP].endswith("undecided")
 
 
 def test_a_run_without_an_audit_says_so(runs, tmp_path):

@@ -2,11 +2,14 @@
 
 import math
 import re
-from dataclasses import make_dataclass
+from dataclasses import make_dataclass, replace
 
 import optuna
 import pytest
 import torch
+from made_toy import CPU, TRAINING, make_dataset
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from atom_nas.errors import UserError
 from atom_nas.scoring.space import (
@@ -15,6 +18,7 @@ from atom_nas.scoring.space import (
     load_space,
     uniform_architectures,
 )
+from atom_nas.scoring.trainer import Job, Trainer
 from atom_nas.testing.spaces import SpaceContract
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -67,10 +71,49 @@ def test_a_users_own_space_by_path(five, tmp_path):
     assert five.cost(architecture).num_params == (16 * 4 + 4) + (4 * 4 + 4) + (4 * 3 + 3)
 
 
+def test_choices_may_be_tuples_though_a_study_keeps_none(tmp_path):
+    text = FIVE.replace(
+        'trial.suggest_int("depth", 1, 5)', 'len(trial.suggest_categorical("w", ((1,), (1, 2))))'
+    )
+    space = load_space(write(tmp_path, text), (1, 4, 4), 3)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
+    optuna.create_study(storage=storage, study_name="s")
+    depths = set()
+    for _ in range(12):  # as a run that is begun again: choices are read from the file
+        study = optuna.load_study(
+            storage=storage, study_name="s", sampler=optuna.samplers.TPESampler(n_startup_trials=3)
+        )
+        trial = study.ask()
+        depths.add(len(space.sample(trial).widths))
+        study.tell(trial, 0.0)
+    assert depths == {1, 2}
+
+
+def test_an_edit_while_a_command_runs_changes_nothing_of_it(five, tmp_path):
+    digest, code = five.digest, five.code
+    (tmp_path / "five.py").write_text(FIVE + "raise RuntimeError('edited')\n")
+    assert (five.digest, five.code) == (digest, code)
+    dataset = make_dataset()
+    space = replace(five, image_shape=dataset.image_shape, num_classes=dataset.num_classes)
+    jobs = [
+        Job(
+            space=space,
+            architecture=architecture,
+            seed=0,
+            training=TRAINING,
+            train=dataset.train,
+            held_out=(dataset.validation,),
+        )
+        for architecture in list(drawn_from(space))[:2]
+    ]
+    trainer = Trainer(dataset.normalization, CPU, workers="2")
+    assert [trained.failure for _, trained in trainer.run(jobs)] == ["", ""]
+    trainer.close()
+
+
 def test_digest_is_of_the_source(five, tmp_path):
-    before = five.digest
     (tmp_path / "five.py").write_text(FIVE + "\n")
-    assert five.digest != before
+    assert load_space(str(tmp_path / "five.py"), (1, 4, 4), 3).digest != five.digest
 
 
 def test_weights_depend_on_the_seed_alone_and_leave_the_global_generator(five):
@@ -136,11 +179,19 @@ def test_draws_that_cannot_be_sampled_are_left_out(tmp_path):
     assert sorted(len(a.widths) for a in drawn_from(space)) == [1, 3, 4, 5]
 
 
-@pytest.mark.parametrize("body", ["1 / 0", "return 'no dataclass'"])
-def test_drawing_from_a_space_that_samples_nothing_ends(tmp_path, body):
-    file = tmp_path / "broken.py"
-    file.write_text(f"{FIVE}\ndef sample(trial):\n    {body}\n")
-    assert list(drawn_from(load_space(str(file), (1, 4, 4), 3))) == []
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"{FIVE}\ndef sample(trial):\n    1 / 0\n", "ZeroDivisionError: division by zero"),
+        (f"{FIVE}\ndef sample(trial):\n    return 'no dataclass'\n", "sample returned str"),
+        (FIVE.replace("nn.Flatten()", "nn.Flaten()"), "has no attribute 'Flaten'"),
+    ],
+)
+def test_drawing_from_a_space_of_which_nothing_can_be_built_says_why(tmp_path, text, reason):
+    space = load_space(write(tmp_path, text), (1, 4, 4), 3)
+    with pytest.raises(UserError, match="no candidate of mine can be drawn and built") as caught:
+        list(drawn_from(space))
+    assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
 ODD = """

@@ -13,7 +13,7 @@ from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.scoring import trainer
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.training.batches import Examples
-from atom_nas.training.fit import evaluate
+from atom_nas.training.fit import DivergenceError, evaluate
 
 
 @pytest.fixture
@@ -54,6 +54,25 @@ def test_both_splits_are_measured_and_the_training_split_alone_is_trained_on(
     )
     assert float(row["validation_accuracy"]) == measured.validation[0]
     assert float(row["test_accuracy"]) == measured.test[0]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_loss_on_the_test_split_that_is_not_finite_fails_no_candidate(
+    tmp_path, space, dataset, monkeypatch, split
+):
+    plain, wild = evaluate, dataset.normalization(getattr(dataset, split).pixels)
+
+    def measure(net, examples):
+        if torch.equal(examples.images, wild):
+            raise DivergenceError("the loss on held-out images is not finite")
+        return plain(net, examples)
+
+    monkeypatch.setattr(trainer, "evaluate", measure)
+    measured = make_truth(tmp_path, space, dataset).measure(architecture(space), seed=5)
+    assert math.isnan(measured.validation[0]) == (split == "validation")
+    assert math.isnan(measured.test[0])
+    (row,) = rows_of(tmp_path / "truth.csv")
+    assert ("not finite" in row["failure"]) == (split == "validation")
 
 
 def test_the_cost_is_counted_in_passes(tmp_path, space, dataset):

@@ -66,6 +66,21 @@ def test_seconds_may_be_missing(tmp_path, space):
     assert math.isnan(measured.seconds) and measured.test is None
 
 
+def test_what_is_left_blank_is_not_known_and_drops_no_training(tmp_path, space):
+    name, other = candidate_name(cell(space)), candidate_name(cell(space, "none"))
+    text = (
+        "candidate,steps,seed,validation_accuracy,test_accuracy\n"
+        f"{name},,,0.9,0.8\n{name},,,0.1,0.2\n{other},100,,0.5,\n{other},100\n"
+    )
+    with pytest.raises(UserError, match=r"line 5 of .* holds no number"):
+        TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
+    short = text.removesuffix(f"{other},100\n")
+    table = TruthTable.open(write(tmp_path / "mine.csv", short), space, "any")
+    measured = table.measure(cell(space), seed=0)
+    assert (measured.validation, measured.test) == ((0.9, 0.1), (0.8, 0.2))
+    assert table.measure(cell(space, "none"), seed=0).test is None
+
+
 @pytest.mark.parametrize("unknown", ["", "nan"])
 def test_a_training_whose_seconds_are_not_known_does_not_count_as_one_of_none(
     tmp_path, space, unknown

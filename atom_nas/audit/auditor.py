@@ -17,7 +17,7 @@ from atom_nas.audit.table import write_audit
 from atom_nas.audit.trained_truth import TruthSource
 from atom_nas.audit.truth import Truth
 from atom_nas.errors import UserError
-from atom_nas.scoring.chance import is_at_chance
+from atom_nas.scoring.chance import is_at_chance, is_unbalanced
 from atom_nas.scoring.estimator import Array, Estimator, mean_of_known
 from atom_nas.scoring.scorer import Sample, Scorer
 from atom_nas.scoring.space import candidate_name
@@ -107,7 +107,8 @@ class Auditor:
             return ""
         return (
             f"{count} of these {len(names)} candidates are among the {len(known)} by which --proxy "
-            f"auto chose {self.proxy}, which favours it: the space has too few others."
+            f"auto chose {self.proxy}, which favours it: the space or the table has too few "
+            "others."
         )
 
     def _caution(self, proxy: Estimator) -> str:
@@ -115,7 +116,7 @@ class Auditor:
         accuracies = proxy.variants.get("accuracy", proxy.scores)
         known = accuracies[np.isfinite(accuracies)]
         at_chance = sum(is_at_chance(accuracy, self.labels) for accuracy in known)
-        if 2 * at_chance <= len(known):
+        if 2 * at_chance <= len(known) or is_unbalanced(self.labels):
             return ""
         return (
             f"{at_chance} of {len(known)} candidates classify at chance on {proxy.name}, so that "

@@ -50,21 +50,25 @@ def audit_scores(
     random ones by their images a class, which say what the proxy is worth and decide nothing. The
     bootstrap draws by `seed`. The plan reaches `width`, and trains on the full data unless
     `is_truth_known` of any candidate. A `caution` is said first and leaves it undecided. Where the
-    `objective` of a search is given, what to run next is proposed. Raises UserError where numbers
-    of candidates differ or names are not distinct.
+    `objective` of a search is given, what to run next is proposed. A rival that failed on all
+    candidates is left out, and a sentence says so. Raises UserError where numbers of candidates
+    differ or names are not distinct.
     """
     n, mean = len(truth.validation), truth.mean
     names = [str(i) for i in range(n)] if candidates is None else list(candidates)
     parts = [*(part for pair in combined for part in pair), *(sets or {}).values()]
     _check([proxy, *rivals, *(estimator for estimator, _ in combined)], parts, names, n)
+    failed = verdict.say_what_failed([proxy, *rivals])
+    rivals = [rival for rival in rivals if np.isfinite(rival.scores).any()]
     figures = figures_of(proxy, truth, seed)
     against = compare_all(proxy.ranked, [rival.ranked for rival in rivals], mean, seed=seed)
     judged = _judge(proxy, rivals, against, truth, seed)
     variants = proxy.ranked_variants
     others = compare_all(proxy.ranked, list(variants.values()), mean, seed=seed)
     better = dict(zip(variants, map(_swapped, others), strict=True))
-    accuracy = [variants["accuracy"]] if "accuracy" in variants else []
-    tied = caution or verdict.say_if_tied(proxy.name, [proxy.ranked, *accuracy], mean)
+    accuracy = [proxy.variants["accuracy"]] if "accuracy" in variants else []
+    known = np.where(truth.has_failed, np.nan, mean)
+    tied = caution or verdict.say_if_tied(proxy.name, [proxy.scores, *accuracy], known)
     decision, sentence = verdict.decide(figures, judged, n=n, tied=tied)
     seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
     full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)
@@ -83,7 +87,7 @@ def audit_scores(
         dataset=dataset,
         space=space,
         candidates=tuple(names),
-        truth=known_or_none(np.where(truth.has_failed, np.nan, mean)),
+        truth=known_or_none(known),
         test=(
             None
             if truth.test_mean is None
@@ -101,7 +105,7 @@ def audit_scores(
         variants={name: spearman(each, mean, seed=seed) for name, each in variants.items()},
         seeds=seeds,
         plan=verdict.plan(
-            figures.spearman.value,
+            figures.spearman,
             n,
             width,
             macs=proxy.macs_per_candidate + full[0],
@@ -111,6 +115,7 @@ def audit_scores(
         sentences=(
             sentence,
             *verdict.say_how_it_ranks(figures, judged, n),
+            *failed,
             *verdict.say_what_noise_costs(seeds, ceiling),
             *verdict.suggest_measure(proxy.measure, better),
             *([worth.sentence] if worth else []),
@@ -118,6 +123,7 @@ def audit_scores(
         ),
         worth=worth,
         proposal=proposal,
+        caution=tied,
     )
 
 

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
+
 from atom_nas.audit.comparison import Comparison
 from atom_nas.audit.ranking import Estimate
 from atom_nas.audit.record_json import from_json, to_json
 from atom_nas.audit.truth import Ceiling
 from atom_nas.audit.worth import Worth
-from atom_nas.scoring.estimator import Kind
+from atom_nas.scoring.estimator import Array, Kind, with_failed_last
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +56,11 @@ class Figures:
     seconds_per_candidate: float
     seconds: float
     """To score a candidate, as for `cost`."""
+
+    @property
+    def ranked(self) -> Array:
+        """Shape (n,): `scores`, those that failed just below all others."""
+        return with_failed_last(np.array(self.scores, dtype=float))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +179,18 @@ class Audit:
     """In random images a class; None where no random sets of other sizes were scored."""
     proposal: Proposal | None = None
     """None where there is no better buy, or the proxy is to be used."""
+    caution: str = ""
+    """Why nothing is decided whatever the figures are, or empty."""
 
     @property
     def n(self) -> int:
         """The number of audited candidates."""
         return len(self.candidates)
+
+    @property
+    def accuracies(self) -> Array:
+        """Shape (n,): `truth`, 0 where all trainings failed."""
+        return np.array([0.0 if each is None else each for each in self.truth])
 
     @property
     def estimators(self) -> tuple[Figures, ...]:

@@ -24,7 +24,7 @@ from atom_nas.storage.progress import follow, tell
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.table import Key, OpenTable, Row, fill
 from atom_nas.storage.tensors import load_tensors, save_packed
-from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, Outcome
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, UNKNOWN
 from atom_nas.training.schedule import Training
 
 KEY = ("candidate", "steps", "seed", "train_digest")
@@ -39,8 +39,6 @@ FALLING = 0.2
 
 MAX_DOUBLED = 2_000
 """No training is doubled beyond so many steps unless the user says so."""
-
-_FAILED = Outcome(accuracy=math.nan, loss=math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +200,7 @@ class TrainedTruth:
 
     def _row_of(self, key: Key, trained: Trained) -> dict[str, object]:
         """Return what a training came to as a row; its weights are kept before."""
-        digest, outcomes = "", trained.outcomes or (_FAILED, _FAILED)
+        digest, outcomes = "", trained.outcomes or (UNKNOWN, UNKNOWN)
         if trained.weights:
             self._weights.mkdir(exist_ok=True)
             digest = save_packed(self._path(key[0]), trained.weights)

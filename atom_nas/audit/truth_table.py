@@ -111,12 +111,17 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
             f"truth table {path} lacks {', '.join(missing)}; give a CSV with a row a training and "
             f"the columns {', '.join(COLUMNS)} and, if known, test_accuracy and seconds."
         )
-    steps = Counter(row.get("steps") for row in rows).most_common(1)[0][0]
-    lines = {line: row for line, row in enumerate(rows, start=2) if row.get("steps") == steps}
-    last = {(row["candidate"], row.get("seed", line)): line for line, row in lines.items()}
+    lengths = Counter(steps for row in rows if (steps := row.get("steps")))
+    steps = lengths.most_common(1)[0][0] if lengths else None
+    lines = {
+        line: row
+        for line, row in enumerate(rows, start=2)
+        if not row.get("steps") or row["steps"] == steps
+    }
+    last = {(row["candidate"], row.get("seed") or line): line for line, row in lines.items()}
     cells: dict[str, dict[str, Any]] = {}
     for line, row in lines.items():
-        if last[row["candidate"], row.get("seed", line)] != line:
+        if last[row["candidate"], row.get("seed") or line] != line:
             continue
         numbers = {
             key: _fraction(row[column], line, path)
@@ -124,11 +129,11 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
                 ("accuracies", "validation_accuracy"),
                 ("test_accuracies", "test_accuracy"),
             )
-            if column in row
+            if row.get(column) or column in COLUMNS
         }
-        cell = cells.setdefault(row["candidate"], {"seconds": [], **{k: [] for k in numbers}})
+        cell = cells.setdefault(row["candidate"], {"seconds": []})
         for key, value in numbers.items():
-            cell[key].append(value)
+            cell.setdefault(key, []).append(value)
         cell["seconds"].append(_number(row.get("seconds") or "nan", line, path))
     for cell in cells.values():
         known = [seconds for seconds in cell["seconds"] if math.isfinite(seconds)]

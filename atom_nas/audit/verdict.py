@@ -12,7 +12,7 @@ from atom_nas.audit.comparison import Comparison
 from atom_nas.audit.ranking import MIN_CANDIDATES, Estimate, candidates_needed
 from atom_nas.audit.record import Figures, Plan, Rival, Seeds, Use
 from atom_nas.audit.truth import Ceiling
-from atom_nas.scoring.estimator import Array
+from atom_nas.scoring.estimator import Array, Estimator
 
 TOLERANCE = 1.1
 """A rival costs no more than the proxy up to so many times its multiply-adds."""
@@ -29,6 +29,11 @@ def decide(proxy: Figures, rivals: Sequence[Rival], *, n: int, tied: str = "") -
     if n < MIN_CANDIDATES:
         return "undecided", f"Too few candidates to decide ({n}; the rule wants {MIN_CANDIDATES})."
     fair = [rival for rival in rivals if rival.is_fair]
+    if proxy.spearman.low > 0 and not fair:
+        return "undecided", (
+            f"{name} ranks better than chance, but no rival here costs as little, so whether to "
+            "use it is open: add a score that costs nothing, as num_params."
+        )
     if better := [rival for rival in fair if is_refused_for(rival)]:
         best = min(better, key=lambda rival: rival.comparison.difference.value)
         return "no", f"Do not use {name} here: {best.figures.name} ranks better and costs no more."
@@ -53,11 +58,15 @@ def is_refused_for(rival: Rival) -> bool:
 
 
 def say_if_tied(proxy: str, scores: Iterable[Array], truth: Array) -> str:
-    """Say whose values are one and the same for more than half of the candidates, or nothing.
+    """Say whose values tell more than half of the candidates nothing of each other, or nothing.
 
-    `scores` are those of the proxy, one a measure, each (n,), and the truth is (n,).
+    They failed, or are one and the same. `scores` are those of the proxy, one a measure, each (n,),
+    and the truth is (n,), NaN where one failed.
     """
-    n = len(truth)
+    n, scores = len(truth), [*scores]
+    for values, what in ((scores[0], f"failed on {proxy}"), (truth, "failed on the full data")):
+        if n > 2 and (lost := int(np.isnan(values).sum())) > n / 2:
+            return f"{lost} of {n} candidates {what}, so there is little to rank: see why they did."
     if (most := max(map(_most_common, scores))) > n / 2:
         return (
             f"{most} of {n} candidates score the same on {proxy}, as where a training teaches "
@@ -73,7 +82,8 @@ def say_if_tied(proxy: str, scores: Iterable[Array], truth: Array) -> str:
 
 def _most_common(values: Array) -> int:
     """Return how many candidates share the commonest value; 0 where there are fewer than 3."""
-    return int(np.unique(values, return_counts=True)[1].max()) if len(values) > 2 else 0
+    known = values[np.isfinite(values)]
+    return int(np.unique(known, return_counts=True)[1].max(initial=0)) if len(values) > 2 else 0
 
 
 def say_how_it_ranks(proxy: Figures, rivals: Sequence[Rival], n: int) -> list[str]:
@@ -103,6 +113,20 @@ def say_how_it_ranks(proxy: Figures, rivals: Sequence[Rival], n: int) -> list[st
             sentences.append(f"{words} {', '.join(found)}{end}")
     if n < MIN_CANDIDATES:
         sentences.append(f"Under {MIN_CANDIDATES} candidates a correlation says little.")
+    return sentences
+
+
+def say_what_failed(estimators: Sequence[Estimator]) -> list[str]:
+    """Say on how many candidates each failed: on some, or on all, and then it is no rival."""
+    lost = {each.name: int(np.isnan(each.scores).sum()) for each in estimators}
+    total = {each.name: len(each.scores) for each in estimators}
+    some = [f"{name} on {lost[name]}" for name in lost if 0 < lost[name] < total[name]]
+    gone = [name for name in lost if 0 < lost[name] == total[name]]
+    sentences = []
+    if some:
+        sentences.append(f"Counted as the worst where a score failed: {', '.join(some)}.")
+    if gone:
+        sentences.append(f"Left out, as no candidate could be scored by it: {', '.join(gone)}.")
     return sentences
 
 
@@ -160,9 +184,10 @@ def suggest_measure(measure: str, others: Mapping[str, Comparison]) -> list[str]
     ]
 
 
-def plan(rho: float, n: int, width: float, *, macs: float, seconds: float) -> Plan:
+def plan(rho: Estimate, n: int, width: float, *, macs: float, seconds: float) -> Plan:
     """Return how many more candidates, each at this cost, narrow the interval to `width`."""
-    more = max(0, candidates_needed(rho, width) - n)
+    is_reached = rho.high - rho.low < width
+    more = 0 if is_reached else max(0, candidates_needed(rho.value, width) - n)
     return Plan(width=width, more_candidates=more, macs=more * macs, seconds=more * seconds)
 
 

@@ -113,14 +113,17 @@ class Matching:
         return [class_means(descriptor, len(images)) for descriptor in descriptors]
 
     def _sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return positions (K, B) of random images of each class, B = count or the class's size."""
-        count = min(count, *(len(indices) for indices in self.class_indices))
-        return torch.stack(
-            [
-                indices[torch.randperm(len(indices), generator=generator)[:count]]
-                for indices in self.class_indices
-            ]
-        )
+        """Return positions (K, count) of random images of each class.
+
+        A class that has fewer is gone through more than once.
+        """
+
+        def draw(indices: Tensor) -> Tensor:
+            rounds = -(-count // len(indices))
+            orders = [torch.randperm(len(indices), generator=generator) for _ in range(rounds)]
+            return indices[torch.cat(orders)[:count]]
+
+        return torch.stack([draw(indices) for indices in self.class_indices])
 
     def _classes_per_pass(self, images: Tensor) -> int:
         per_class = len(images) // self._num_own + self.recipe.real_batch

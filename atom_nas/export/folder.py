@@ -40,8 +40,8 @@ Check = dict[str, float]
 class Trained:
     """A trained candidate with all that is needed to use it elsewhere."""
 
-    space_source: Path
-    """The module that defines `Architecture` and `build`."""
+    space_code: bytes
+    """The source of the module that defines `Architecture` and `build`."""
     architecture: Any
     """The frozen dataclass that the net was built from."""
     net: nn.Module
@@ -117,7 +117,7 @@ def _write_sources(
         "resize": "the central part of the aspect ratio of image_shape, bilinear, antialiased",
         "class_names": trained.class_names,
     }
-    write_atomically(folder / "model.py", portable_source(trained.space_source))
+    write_atomically(folder / "model.py", portable_source(trained.space_code))
     write_plain_json(folder / "architecture.json", trained.architecture)
     save_tensors(folder / "weights.safetensors", net.state_dict())
     write_plain_json(folder / "preprocessing.json", preprocessing)

@@ -59,7 +59,8 @@ def preprocess(pixels):
 def read_picture(path):
     """Return the picture at `path` as uint8 pixels (C, H, W).
 
-    Its central part of the images' aspect ratio is resized, bilinear and antialiased.
+    Its central part of the images' aspect ratio is resized, bilinear and antialiased; what is
+    transparent is white.
     """
     from PIL import Image, ImageOps
 
@@ -69,6 +70,9 @@ def read_picture(path):
     with Image.open(path) as picture:
         if picture.mode.startswith(("I", "F")):
             raise ValueError(f"its mode is {picture.mode}, 8 bits a channel are needed")
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         picture = picture.convert("L" if channels == 1 else "RGB")
     picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
     data = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
@@ -95,19 +99,18 @@ if __name__ == "__main__":
 )
 
 
-def portable_source(space_source: Path) -> bytes:
-    """Return the file `space_source`, byte for byte, followed by `TAIL`.
+def portable_source(space_code: bytes) -> bytes:
+    """Return the source of a space, byte for byte, followed by `TAIL`.
 
     Raises UserError where the space defines a name that the tail defines too.
     """
-    source = space_source.read_bytes()
-    clashes = sorted(_defined(ast.parse(source)) & _defined(ast.parse(TAIL)))
+    clashes = sorted(_defined(ast.parse(space_code)) & _defined(ast.parse(TAIL)))
     if clashes:
         raise UserError(
-            f"{space_source} defines {', '.join(clashes)}, which the exported model.py defines "
+            f"the space defines {', '.join(clashes)}, which the exported model.py defines "
             "too; give it another name."
         )
-    return source + TAIL.encode("ascii")
+    return space_code + TAIL.encode("ascii")
 
 
 def space_part(model: Path) -> bytes:

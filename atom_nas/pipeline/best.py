@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scipy.stats import rankdata
 
@@ -23,7 +24,7 @@ def found_audit(run: Run) -> Audit | None:
 
     One that cannot be read counts as none, and a line says so.
     """
-    path, proxy = run.folder / "audit.json", run.options.proxy
+    path, proxy = run.folder / "audit.json", Path(run.options.proxy).name
     if not path.exists():
         return None
     try:
@@ -75,8 +76,7 @@ def order_by_model(
     """
     tried = [(each.architecture, each.seed) for each in ordered if each.seed is not None]
     shares = run.auditor().predict(tried, fitted_on=sample)
-    accuracies = [0.0 if each is None else each for each in audit.truth]
-    known = dict(zip(audit.candidates, rankdata(accuracies) / audit.n, strict=True))
+    known = dict(zip(audit.candidates, rankdata(audit.accuracies) / audit.n, strict=True))
     found = {
         each.name: known.get(each.name, share) for each, share in zip(ordered, shares, strict=True)
     }

@@ -77,7 +77,7 @@ def export_best(
             "seed": candidate.seed,
         }
         net = Trained(
-            space_source=space.source,
+            space_code=space.code,
             architecture=candidate.architecture,
             net=trained_net,
             image_shape=dataset.image_shape,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.errors import UserError
-from atom_nas.scoring.chance import are_at_chance, chance
+from atom_nas.scoring.chance import are_at_chance, chance, is_unbalanced
 from atom_nas.scoring.scorer import Sample
 from atom_nas.storage.once import Once, kept, once
 from atom_nas.training.schedule import Training
@@ -44,8 +44,9 @@ class Lengths:
     def look(self, name: str, accuracies: Callable[[], list[float]], labels: Tensor) -> str:
         """Lengthen the training on the proxy `name` until nets learn something from it.
 
-        `accuracies` trains the first candidates at the length of now. Returns what is to be said,
-        or nothing. Raises UserError where no length that is tried suffices.
+        `accuracies` trains the first candidates at the length of now. Where classes are unbalanced
+        accuracy cannot tell, and the length stays. Returns what is to be said, or nothing. Raises
+        UserError where no length that is tried suffices.
         """
         said = ""
 
@@ -53,6 +54,14 @@ class Lengths:
             nonlocal said
             while found := accuracies():
                 if not are_at_chance(found, labels):
+                    return self.proxy.steps
+                if is_unbalanced(labels):
+                    said = (
+                        f"the first {len(found)} candidates are right no more often than the "
+                        f"commonest class is there ({chance(labels):.1%}); classes are unbalanced, "
+                        f"so that does not say that they learn nothing from {name}: all are "
+                        f"trained for {self.proxy.steps} steps (--proxy-steps)."
+                    )
                     return self.proxy.steps
                 said = self._lengthen(name, len(found), labels)
                 if not self._is_proxy_open:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 from atom_nas.audit.against import AGAINST, FULL
@@ -30,7 +31,7 @@ from atom_nas.scoring.space import Space, load_space
 from atom_nas.scoring.trainer import Trainer
 from atom_nas.search.candidate import Candidate
 from atom_nas.storage.files import read_csv, write_json
-from atom_nas.storage.progress import note
+from atom_nas.storage.progress import note, tell
 from atom_nas.storage.run_folder import open_run
 from atom_nas.training.devices import resolve_device
 
@@ -101,15 +102,17 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", asked.kept)
+            tell(_in_words(dataset))
         if (macs := dataset.defaults.max_macs) and not options.max_macs:
             note(
                 f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs "
-                "says otherwise."
+                "changes that."
             )
         if data.excerpt:
             note(
                 f"nets are exported with weights from the {len(data.train):,} images of "
-                f"{data.name}; put all of {data.excerpt.of} under {options.data_dir} for better."
+                f"{data.name}; put all of {data.excerpt.of} under {options.data_dir} for better "
+                "ones."
             )
         run = Run(
             options=options,
@@ -186,3 +189,14 @@ def _to_train_on(dataset: Dataset, job: Condensation | Ready, seed: int) -> Data
         train, name = dataset.train.join(job.images), f"{dataset.name} and {job.name}"
         return replace(dataset, train=train, name=name)
     return dataset
+
+
+def _in_words(dataset: Dataset) -> str:
+    """Say what was found in a data set, so that a folder that was misread is noticed."""
+    channels, height, width = dataset.image_shape
+    names = shorten(", ".join(dataset.train.class_names), 80, placeholder=" ...")
+    return (
+        f"{dataset.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation "
+        f"and {len(dataset.test):,} test images of {channels} x {height} x {width}, "
+        f"{dataset.num_classes} classes ({names})."
+    )

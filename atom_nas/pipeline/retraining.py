@@ -175,7 +175,7 @@ def _train(
         "seed": options.seed,
     }
     trained = Trained(
-        space_source=space.source,
+        space_code=space.code,
         architecture=architecture,
         net=net,
         image_shape=dataset.image_shape,

@@ -77,6 +77,8 @@ class Pipeline:
             raise UserError(
                 f"no candidate of {run.space.name} was drawn within the limits; raise {FLAGS}."
             )
+        if len(sample) < run.audit_size:
+            note(f"{len(sample)} candidates are audited, not {run.audit_size}: there are no more.")
         self._look(lambda: run.scorer().accuracies(run.options.proxy, sample[:LOOKED_AT]))
         auditor, width = run.auditor(), run.options.until_width
         while True:

@@ -145,7 +145,7 @@ def _sureness(audit: Audit | None) -> Answer:
         lines=(
             f"Spearman {decimal(rho.value)}, 95% interval {decimal(rho.low)} to "
             f"{decimal(rho.high)}, n = {audit.n} candidates trained on the full data too; 1 is "
-            "their very order, 0 is chance",
+            "the same order, 0 is chance",
             *_pairs(audit),
         ),
     )
@@ -153,6 +153,8 @@ def _sureness(audit: Audit | None) -> Answer:
 
 def _how_sure(audit: Audit) -> str:
     low = audit.proxy.spearman.low
+    if audit.caution:
+        return "Not sure: the trainings do not tell most of the candidates apart."
     if audit.n < MIN_CANDIDATES:
         return f"Not sure: {audit.n} candidates are too few, {MIN_CANDIDATES} are wanted."
     if not low > 0:
@@ -214,8 +216,8 @@ def _lost(audit: Audit) -> str:
     if not math.isfinite(regret):
         return "Points lost: not known"
     return (
-        f"Lost: at most {decimal(regret)} points of accuracy; the first by the proxy is so far "
-        f"below the best of the {audit.n} audited"
+        f"Lost among the {audit.n} audited: {decimal(regret)} points of accuracy, from the best of "
+        "them to the first by the proxy"
     )
 
 

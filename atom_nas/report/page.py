@@ -99,7 +99,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "truth": results.truth,
         "failed": [trial for trial in results.trials if not trial.is_complete],
         "steps": steps(results),
-        "diverged": [name for name, accuracy in failed if accuracy is None],
+        "failed_in_full": [name for name, accuracy in failed if accuracy is None],
     }
 
 

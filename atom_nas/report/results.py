@@ -45,7 +45,7 @@ NO_POINTS = Points.keep_finite([])
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracies:
-    """Of a candidate trained on the full data, the mean over trainings; NaN if one diverged."""
+    """Of a candidate trained on the full data, the mean over trainings; NaN if one failed."""
 
     validation: float
     test: float

@@ -148,7 +148,7 @@ def _told_of_audited(audit: Audit, sample: Points) -> Iterator[str]:
     )
     for index in range(audit.n):
         if audit.truth[index] is None:
-            yield "its training on the full data diverged, which counts as 0 %"
+            yield "its training on the full data failed, which counts as 0 %"
         elif audit.proxy.scores[index] is None:
             yield "its training on the proxy failed, which counts as the lowest"
         else:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from atom_nas.audit.comparison import compare
 from atom_nas.audit.record import Audit
 from atom_nas.errors import UserError
@@ -79,15 +81,11 @@ def _gap(audit: Audit, first: Audit | None) -> str:
         return ""
     if dict(_truth(audit)) != dict(_truth(first)):
         return NOT_PAIRED
-    others = dict(zip(first.candidates, first.proxy.scores, strict=True))
-    theirs = [others[name] for name in audit.candidates]
-    found = compare(_numbers(audit.proxy.scores), _numbers(theirs), _numbers(audit.truth))
+    others = dict(zip(first.candidates, first.proxy.ranked, strict=True))
+    theirs = np.array([others[name] for name in audit.candidates])
+    found = compare(audit.proxy.ranked, theirs, audit.accuracies)
     return f"{interval(found.difference)} {found.verdict}"
 
 
 def _truth(audit: Audit) -> Any:
     return zip(audit.candidates, audit.truth, strict=True)
-
-
-def _numbers(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]

@@ -77,17 +77,17 @@ class Estimator:
     @property
     def ranked(self) -> Array:
         """Shape (n,): `scores`, those that failed just below all others."""
-        return _with_failed_last(self.scores)
+        return with_failed_last(self.scores)
 
     @property
     def ranked_variants(self) -> dict[str, Array]:
         """`variants`, those that failed just below all others of each."""
-        return {name: _with_failed_last(scores) for name, scores in self.variants.items()}
+        return {name: with_failed_last(scores) for name, scores in self.variants.items()}
 
     @property
     def ranked_repeats(self) -> Array | None:
         """`repeats`, those that failed just below all others of each seed."""
-        return None if self.repeats is None else np.array([*map(_with_failed_last, self.repeats)])
+        return None if self.repeats is None else np.array([*map(with_failed_last, self.repeats)])
 
     @property
     def cost(self) -> float:
@@ -100,7 +100,8 @@ class Estimator:
         return self.seconds_per_candidate + self.setup_seconds / SHARED_OVER
 
 
-def _with_failed_last(scores: Array) -> Array:
+def with_failed_last(scores: Array) -> Array:
+    """Return `scores`, in place of those that are NaN one just below all others."""
     known = scores[np.isfinite(scores)]
     lowest = known.min() if known.size else 0.0
     return np.where(np.isfinite(scores), scores, np.nextafter(lowest, -np.inf))

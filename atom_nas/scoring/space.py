@@ -1,10 +1,9 @@
 """A search space, loaded by name or path: candidates drawn, named, built and counted."""
 
-import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 
 from atom_nas import plugins
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import UserError, explain, unknown
 from atom_nas.scoring.architecture import flaw, from_json, plain_fields
 from atom_nas.storage.files import derive_seed, digest
 from atom_nas.training.cost import Cost, measure_cost
@@ -69,14 +68,19 @@ class Space:
         return Path(self.module.__file__)
 
     @property
+    def code(self) -> bytes:
+        """The source of the module as it was loaded, whatever its file is now."""
+        return plugins.source(self.module)
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of the module's source."""
-        return hashlib.sha256(self.source.read_bytes()).hexdigest()
+        """SHA-256 of `code`."""
+        return plugins.source_digest(self.module)
 
     def sample(self, trial: optuna.Trial) -> Any:
         """Return the architecture that `trial` suggests; TypeError where it is no Architecture."""
         with no_exit():
-            architecture = self.module.sample(trial)
+            architecture = self.module.sample(_Suggesting(trial))
         if not isinstance(architecture, self.module.Architecture):
             raise TypeError(f"sample returned {type(architecture).__name__}, no Architecture")
         return architecture
@@ -122,14 +126,31 @@ def load_space(name: str, image_shape: tuple[int, int, int], num_classes: int) -
     Raises UserError where there is none, or it is not made as a space has to be.
     """
     module = plugins.load("search_spaces", name, kind="search space", needs=NEEDS)
+    stem = Path(name).stem if name.endswith(".py") else name
     reason = flaw(module.Architecture)
     for function in ("sample", "build"):
         if not callable(getattr(module, function)):
             reason = f"{function} is no function; define it with def"
     if reason:
         raise UserError(f"search space {name!r}: {reason}.")
-    stem = Path(name).stem if name.endswith(".py") else name
     return Space(name=stem, module=module, image_shape=image_shape, num_classes=num_classes)
+
+
+class _Suggesting:
+    """A trial as a space sees it: its choices may be tuples too, of which Optuna keeps the JSON."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trial, name)
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of `choices`."""
+        if all(isinstance(each, str | int | float | None) for each in choices):
+            return self._trial.suggest_categorical(name, choices)
+        texts = [json.dumps(each) for each in choices]
+        return choices[texts.index(self._trial.suggest_categorical(name, texts))]
 
 
 @contextmanager
@@ -194,34 +215,34 @@ def uniform_architectures(
 
     `cost` says what one costs, if more than `space` counts.
     Ends where 1,000 draws in a row give nothing new: the space is used up, or nearly. Raises
-    UserError for an architecture that cannot be named.
+    UserError for an architecture that cannot be named, and where none could be drawn and built.
     """
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     seen: set[str] = set()
-    idle = 0
+    idle, failure, has_one = 0, "", False
     while idle < MAX_IDLE_DRAWS:
         trial = study.ask()
         idle += 1
         try:
             architecture = space.sample(trial)
-        except Exception:
+        except Exception as error:
+            failure = explain(error)
             continue
         finally:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         name = candidate_name(architecture)
         if name not in seen:
             seen.add(name)
-            if _is_allowed(cost or space.cost, architecture, is_allowed):
+            try:
+                found = (cost or space.cost)(architecture)
+            except Exception as error:
+                if is_device_failure(error):
+                    raise
+                failure = explain(error)
+                continue
+            has_one = True
+            if is_allowed(found):
                 idle = 0
                 yield architecture
-
-
-def _is_allowed(
-    cost: Callable[[Any], Cost], architecture: Any, is_allowed: Callable[[Cost], bool]
-) -> bool:
-    try:
-        return is_allowed(cost(architecture))
-    except Exception as error:
-        if is_device_failure(error):
-            raise
-        return False
+    if failure and not has_one:
+        raise UserError(f"no candidate of {space.name} can be drawn and built: {failure}")

@@ -4,18 +4,28 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
+from atom_nas import plugins
 from atom_nas.data.images import ImageSet, Normalization
 from atom_nas.errors import UserError, explain
-from atom_nas.scoring.space import Space, architecture_json, load_space, no_exit
+from atom_nas.scoring.space import Space, architecture_json, no_exit
 from atom_nas.storage.progress import tell
 from atom_nas.storage.tensors import pack_tensors
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
-from atom_nas.training.fit import FORWARD_BACKWARD, Outcome, evaluate, fit_in_parts
+from atom_nas.training.fit import (
+    FORWARD_BACKWARD,
+    UNKNOWN,
+    DivergenceError,
+    Outcome,
+    evaluate,
+    fit_in_parts,
+)
 from atom_nas.training.pool import CAN_START, Lost, Pool, num_cores
 from atom_nas.training.schedule import Training
 from atom_nas.training.shared import Shared, Store
@@ -43,7 +53,8 @@ class Job:
     training: Training
     train: ImageSet
     held_out: tuple[ImageSet, ...]
-    """What the trained net is measured on."""
+    """What the trained net is measured on. The first decides; where the loss on another is not
+    finite, the figures of that one are NaN, and the candidate has not failed."""
     keeps_weights: bool = False
 
 
@@ -66,6 +77,8 @@ class _Order:
     """A job but for its images, as another process can read it."""
 
     source: str
+    code: bytes
+    """Of the space, which its file may no longer hold."""
     image_shape: tuple[int, int, int]
     num_classes: int
     settings: dict[str, int]
@@ -187,7 +200,8 @@ def _train(
         with no_exit():
             curve = yield from fit_in_parts(net, train, training, seed=seed)
             seconds = time.perf_counter() - start
-            measured = [evaluate(net, examples) for examples in held_out]
+            measured = [evaluate(net, examples) for examples in held_out[:1]]
+            measured += [_evaluate_aside(net, examples) for examples in held_out[1:]]
         weights = pack_tensors(net.state_dict()) if keeps_weights else b""
     except Exception as error:
         if is_device_failure(error):
@@ -197,10 +211,23 @@ def _train(
     return Trained(outcomes=outcomes, seconds=seconds, weights=weights)
 
 
+def _evaluate_aside(net: nn.Module, examples: Examples) -> Outcome:
+    """Score `net` on what decides nothing, so that a loss that is not finite fails nothing."""
+    try:
+        return evaluate(net, examples)
+    except DivergenceError:
+        return UNKNOWN
+
+
 def _carry_out(order: _Order, *sets: Examples) -> Trained:
     """Do in a worker what `order` says."""
-    space = _load_space(order.source, order.image_shape, order.num_classes)
-    space = replace(space, settings=order.settings)
+    space = Space(
+        name="",
+        module=_load_file(Path(order.source), kind="search space", code=order.code),
+        image_shape=order.image_shape,
+        num_classes=order.num_classes,
+        settings=order.settings,
+    )
     return finish(
         _train(
             space,
@@ -213,7 +240,7 @@ def _carry_out(order: _Order, *sets: Examples) -> Trained:
     )
 
 
-_load_space = cache(load_space)
+_load_file = cache(plugins.load_file)
 
 
 def _macs(job: Job) -> int:
@@ -227,6 +254,7 @@ def _order(job: Job) -> _Order:
     space = job.space
     return _Order(
         source=str(space.source.resolve()),
+        code=space.code,
         image_shape=space.image_shape,
         num_classes=space.num_classes,
         settings=space.settings,

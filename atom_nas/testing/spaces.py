@@ -133,7 +133,7 @@ class SpaceContract:
                 assert allowed or module == "torchvision.ops", module
 
     def test_source_shares_no_name_with_what_the_export_adds(self, space: Space) -> None:
-        assert compile(portable_source(space.source), "model.py", "exec")
+        assert compile(portable_source(space.code), "model.py", "exec")
 
 
 def _study() -> optuna.Study:

@@ -51,7 +51,7 @@ def batches(
     at_once = size * max(1, MOVED_AT_ONCE // size)
     while True:
         order = torch.randperm(num_images, generator=generator, device=examples.labels.device)
-        for chosen in order.split(at_once):
+        for chosen in order[: training.images_of_epoch(num_images)].split(at_once):
             images = shift_and_flip(examples.images[chosen], training, generator)
             images = images.contiguous(memory_format=torch.channels_last)
             labels = examples.labels[chosen]

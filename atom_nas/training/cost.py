@@ -24,13 +24,22 @@ class Cost:
 def measure_cost(build: Callable[[], nn.Module], image_shape: tuple[int, int, int]) -> Cost:
     """Build the network on the meta device and count its cost for one image (C, H, W).
 
-    The network is in evaluation mode; the global random generator is left as it was.
+    One that reads numbers while it is built, as from torch.linspace, is built on the CPU and moved
+    there. The network is in evaluation mode; the global random generator is left as it was.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
-        network = build().eval()
-        with FlopCounterMode(display=False) as counter:
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        network = _on_meta(build).eval()
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
             network(torch.empty(1, *image_shape))
     return Cost(
         num_params=sum(parameter.numel() for parameter in network.parameters()),
         macs=counter.get_total_flops() // 2,
     )
+
+
+def _on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return build()
+    except (NotImplementedError, RuntimeError):
+        return build().to("meta")

@@ -42,6 +42,10 @@ class Outcome:
     """The mean training loss of each of at most 30 equal parts of the steps."""
 
 
+UNKNOWN = Outcome(accuracy=math.nan, loss=math.nan)
+"""Of a net that could not be measured."""
+
+
 def fit(net: nn.Module, examples: Examples, training: Training, *, seed: int) -> tuple[float, ...]:
     """Train `net` in place on `examples`, shuffled every epoch; return its loss part by part.
 
@@ -77,7 +81,7 @@ def _parts(steps: int) -> list[int]:
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, examples: Examples) -> Outcome:
-    """Score `net` on `examples`."""
+    """Score `net` on `examples`; DivergenceError where its loss on them is not finite."""
     device = examples.images.device
     net.to(memory_format=torch.channels_last).eval()
     hits, loss = torch.zeros((), device=device), torch.zeros((), device=device)

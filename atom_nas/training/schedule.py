@@ -37,9 +37,21 @@ class Training:
         if not (0 <= self.warm_up <= 1 and 0 <= self.label_smoothing < 1):
             raise ValueError(f"warm_up and label_smoothing must be shares: {self}")
 
+    def images_of_epoch(self, num_images: int) -> int:
+        """Return how many of `num_images` images a pass over them shows.
+
+        A last batch of one image is left out: batch normalisation cannot train on one.
+        """
+        is_one_left = num_images > 1 and num_images % self.batch_size == 1
+        return num_images - 1 if is_one_left else num_images
+
+    def steps_of_epoch(self, num_images: int) -> int:
+        """Return how many batches a pass over `num_images` images has."""
+        return -(-self.images_of_epoch(num_images) // self.batch_size)
+
     def steps_in(self, epochs: float, num_images: int) -> int:
         """Return how many steps so many passes over `num_images` images are, at least one."""
-        return max(1, round(epochs * -(-num_images // self.batch_size)))
+        return max(1, round(epochs * self.steps_of_epoch(num_images)))
 
     @property
     def steps_taken(self) -> int:
@@ -48,5 +60,6 @@ class Training:
 
     def images_shown(self, num_images: int) -> int:
         """Return how many images the steps show, repeats counted, of a set of `num_images`."""
-        epochs, rest = divmod(self.steps_taken, -(-num_images // self.batch_size))
-        return epochs * num_images + rest * min(self.batch_size, num_images)
+        epochs, rest = divmod(self.steps_taken, self.steps_of_epoch(num_images))
+        shown = self.images_of_epoch(num_images)
+        return epochs * shown + rest * min(self.batch_size, shown)

@@ -1,15 +1,17 @@
 """A folder with one sub-folder a class; its images become squares of one size.
 
-Where the folder has `train` and one or more of `test`, `val`, `validation`, these are the splits,
-each with one sub-folder a class; else all the images are training images. The classes are the
+Where the folder has `train` and beside it `val` or `test`, or both, these are the splits, each with
+one sub-folder a class (also `training`, `valid`, `validation`, `testing`, in capitals or not); else
+all the images are training images. The classes are the
 sub-folders of the training images in alphabetical order; mirrored images are taken to keep them.
 
 The size: of up to 1,000 training images, evenly spaced, the median of the shorter sides, moved to
 the nearest of 8, 16, 28, 32, 48, 64, 96 and 128 pixels (the smaller of two as near). The central
-square of every image is resized to it, bilinear and antialiased. All images are grey if those
-1,000 are, else RGB.
+square of every image is resized to it, bilinear and antialiased; what is transparent is white. All
+images are grey if those 1,000 are, else RGB.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,9 +27,19 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Source
 from atom_nas.errors import UserError, require_regular
+from atom_nas.storage.progress import tell
 
 SIDES = (8, 16, 28, 32, 48, 64, 96, 128)
 MAX_SAMPLED = 1_000
+
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""What the folder of a split may be called, of several the first."""
+
+ENDINGS = (*IMG_EXTENSIONS, ".jfif", ".gif")
 
 
 def load(path: Path) -> Source:
@@ -36,14 +48,7 @@ def load(path: Path) -> Source:
     Raises UserError for fewer than two classes, a class without images, a class that only a
     held-out split has, and an unreadable image.
     """
-    roots = {"train": path}
-    if (path / "train").is_dir():
-        others = {
-            "test": path / "test",
-            "validation": path / ("val" if (path / "val").is_dir() else "validation"),
-        }
-        present = {split: root for split, root in others.items() if root.is_dir()}
-        roots = {"train": path / "train", **present} if present else roots
+    roots = _roots(path)
     files = {split: _files_by_class(root) for split, root in roots.items()}
     names = tuple(files["train"])
     if len(names) < 2:
@@ -67,26 +72,59 @@ def load(path: Path) -> Source:
     return Source(train=sets["train"], validation=sets.get("validation"), test=sets.get("test"))
 
 
+def _roots(path: Path) -> dict[str, Path]:
+    """Return the folder of each split, that of the training images `path` itself if it has none."""
+    if not path.is_dir():
+        return {"train": path}
+    folders = {each.name.lower(): each for each in _folders(path)}
+    found = {
+        split: next(folders[name] for name in names if name in folders)
+        for split, names in SPLITS.items()
+        if not folders.keys().isdisjoint(names)
+    }
+    if "train" not in found:
+        return {"train": path}
+    others = [each.name for each in folders.values() if each not in found.values()]
+    if others and len(found) == 1:
+        raise UserError(
+            f"folder {str(path)!r} has {found['train'].name} beside "
+            f"{shorten(', '.join(others), 80)}; call the splits train, val and test, or give "
+            "classes other names."
+        )
+    if others:
+        tell(f"of {path} these folders are no split and left out: {', '.join(others)}.")
+    return found
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_dir() and each.name[0] != ".")
+
+
 def _files_by_class(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise UserError(f"folder {str(root)!r} does not exist; give one with a sub-folder a class.")
-    folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
+    folders = _folders(root)
     found = {folder.name: _image_files(folder) for folder in folders}
     for folder in folders:
         if not found[folder.name]:
             raise UserError(
                 f"class folder {str(folder)!r} has no image; fill or delete it "
-                f"(images end in {', '.join(IMG_EXTENSIONS)})."
+                f"(images end in {', '.join(ENDINGS)})."
             )
+    endings = Counter(file.suffix for folder in folders for file in _files(folder))
+    if others := {each: endings[each] for each in endings if each.lower() not in ENDINGS}:
+        what = ", ".join(f"{count} of {each or 'no ending'}" for each, count in others.items())
+        tell(f"in {root} these files are left out, as they are no images: {shorten(what, 120)}.")
     return found
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in IMG_EXTENSIONS and not file.name.startswith(".")
-    )
+    return [file for file in _files(folder) if file.suffix.lower() in ENDINGS]
+
+
+def _files(folder: Path) -> list[Path]:
+    found = (file for file in folder.rglob("*") if not file.name.startswith("."))
+    return sorted(file for file in found if not file.is_dir())
 
 
 @contextmanager
@@ -114,6 +152,14 @@ def _common_format(files: list[Path]) -> tuple[int, str]:
     return min(SIDES, key=lambda side: abs(side - middle)), "L" if modes == {"L"} else "RGB"
 
 
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return `image` on white where it is transparent, as `read_picture` of an export does."""
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+
+
 def _read(classes: dict[str, list[Path]], names: tuple[str, ...], side: int, mode: str) -> ImageSet:
     files = [file for group in classes.values() for file in group]
     labels = [names.index(name) for name, group in classes.items() for _ in group]
@@ -122,7 +168,8 @@ def _read(classes: dict[str, list[Path]], names: tuple[str, ...], side: int, mod
 
     def fill(i: int) -> None:
         with _opened(files[i]) as image:
-            square = ImageOps.fit(image.convert(mode), (side, side), Image.Resampling.BILINEAR)
+            whole = _on_white(image).convert(mode)
+            square = ImageOps.fit(whole, (side, side), Image.Resampling.BILINEAR)
             channels_last[i] = np.asarray(square).reshape(side, side, -1)
 
     with ThreadPoolExecutor() as pool:
