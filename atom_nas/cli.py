@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def run(args: Sequence[str]) -> None:
-    """Condense, search, confirm, export and report."""
+    """Condense, search, audit, export and report."""
     with _open(Options(**_read("run", Options, args))) as pipeline:
         candidates = pipeline.search()
         figures = pipeline.audit()

@@ -75,7 +75,8 @@ def _require_ready(options: DistillOptions, dataset: Dataset, number: int) -> No
         problem = f"holds {options.proxy} ready made, which --{given[0]} does not change"
     if problem:
         raise UserError(
-            f"{dataset.name} {problem}; --dataset {dataset.excerpt.of} condenses anything."
+            f"{dataset.name} {problem}; with --dataset {dataset.excerpt.of} sets are condensed as "
+            "you ask."
         )
 
 

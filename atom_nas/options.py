@@ -25,8 +25,9 @@ class DistillOptions:
     """What is condensed, and how."""
 
     proxy: str = "atom_ipc50"
-    """The small data set that stands for the full one: <method>_ipc<images per class>; where there
-    is a search, auto takes what an audit of 30 candidates finds the best buy, the objective too."""
+    """The small data set that stands for the full one: <method>_ipc<images per class>; every
+    command but distill also takes auto: the proxy, and the objective, that an audit of 30
+    candidates finds the best buy."""
     dataset: str = "cifar10_box"
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     data_dir: Path = CACHE
@@ -45,6 +46,9 @@ class DistillOptions:
     """Folder of the results; default under runs/ (or proxies/ for distill), by what is in it."""
 
     def __post_init__(self) -> None:
+        for name in ("data_dir", "out"):  # a program of one's own may give them as text
+            if isinstance(given := getattr(self, name), str):
+                object.__setattr__(self, name, Path(given))
         if not self.chooses_proxy:
             parse_name(self.proxy)
         if self.recipe not in RECIPE_NAMES:
@@ -99,8 +103,9 @@ class Options(DistillOptions):
     """Uniformly drawn candidates whose ranking by the proxy is compared with the truth; default 60
     where a table holds the truth, else 30."""
     against: str = "free"
-    """The rivals of the proxy: free (free scores and random images), equal_cost (and full data at
-    the proxy's cost), coresets (and herding, k-means) or all (and every distilled set)."""
+    """The rivals of the proxy beside the free scores: free (random images), equal_cost (random
+    images, and full data at the proxy's cost), coresets (random, herding and k-means images) or all
+    (all of these, and DM, DataDAM and ATOM sets)."""
     objective: str = DEFAULT_MEASURE
     """What of the trainings on the proxy the search goes by: accuracy, accuracy_times_likelihood
     (of a training label), loss, training_loss (mean over steps), final_training_loss; or by more:

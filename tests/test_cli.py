@@ -120,7 +120,7 @@ def test_a_truncated_npz(capsys, tmp_path, data):
     data.write_bytes(data.read_bytes()[:2000])
     line = error_of(capsys, ["run", "--dataset", data, "--out", tmp_path / "out"])
     assert str(data) in line
-    assert "give a whole .npz file" in line
+    assert "give the path of a whole .npz file" in line
 
 
 @pytest.mark.parametrize("command", ["run", "distill"])

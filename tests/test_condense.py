@@ -228,6 +228,14 @@ def test_preview_has_a_row_a_class(tmp_path):
         assert image.mode == "RGB"
 
 
+def test_a_preview_of_what_no_picture_has_shows_the_first_channel(tmp_path):
+    pixels = torch.randint(0, 256, (4, 5, 8, 8), dtype=torch.uint8)
+    save_preview(pixels, 2, tmp_path / "five.png")
+    save_preview(pixels[:, :1], 2, tmp_path / "one.png")
+    with Image.open(tmp_path / "five.png") as image:
+        assert image.mode == "L" and image.size == (2 * (64 + 2), 2 * (64 + 2))
+
+
 @pytest.mark.parametrize("value", [0.0, 5.0])
 def test_preview_of_constant_images(tmp_path, value):
     save_preview(torch.full((4, 1, 8, 8), value), 2, tmp_path / "p.png")

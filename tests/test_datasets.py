@@ -107,7 +107,7 @@ def test_unknown_name_suggests_the_nearest(tmp_path):
 
 
 def test_path_that_is_not_there_says_that_paths_work(tmp_path):
-    with pytest.raises(UserError, match=r"folder or of a \.npz file works too") as caught:
+    with pytest.raises(UserError, match=r"the path of a folder or of a \.npz file") as caught:
         open_dataset("./digitz", tmp_path, seed=0)
     one_line(caught, "./digitz", "'digits'")
 

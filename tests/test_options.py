@@ -43,6 +43,11 @@ def test_impossible_options_are_named(change, message):
         Options(**change)
 
 
+def test_paths_may_be_given_as_text():
+    found = Options(out="runs/mine", data_dir="~/data")
+    assert (found.out, found.data_dir) == (Path("runs/mine"), Path("~/data"))
+
+
 def test_seed_zero_is_allowed():
     assert Options(seed=0).seed == 0
 

@@ -156,6 +156,15 @@ def test_a_relative_path_of_no_name_has_one(tmp_path, source, data, monkeypatch)
     assert retrain(options) == tmp_path / "best-toy"
 
 
+def test_the_folder_of_now_may_be_the_one_to_write(tmp_path, source, data, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    options = RetrainOptions(
+        export=source, dataset=str(data), epochs=1, device="cpu", out=Path(".")
+    )
+    assert retrain(options) == tmp_path / "here" and (tmp_path / "here" / "model.py").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "culprit", "suggestion"),
     [

@@ -112,6 +112,11 @@ def test_what_is_wrong_with_a_csv_is_said(tmp_path, space, text, message):
         TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
 
 
+def test_an_unknown_truth_is_told_all_that_there_are(space):
+    with pytest.raises(UserError, match=r"Did you mean 'training'.*\.csv file works too"):
+        TruthTable.open("trainign", space, "any")
+
+
 def test_a_named_pipe_is_refused_rather_than_waited_for(tmp_path, space):
     os.mkfifo(tmp_path / "mine.csv")
     with pytest.raises(UserError, match=r"cannot be read: .* no regular file"):

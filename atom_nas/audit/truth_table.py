@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from atom_nas import plugins
 from atom_nas.audit.trained_truth import Measured
-from atom_nas.errors import UserError, require_regular
+from atom_nas.errors import UserError, require_regular, unknown
 from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.storage.files import digest
@@ -51,6 +51,10 @@ class TruthTable:
         """
         if name.endswith(".csv"):
             return cls(name, read_table(Path(name)), space)
+        known = plugins.available("atom_nas.audit.truths")
+        if not name.endswith(".py") and name not in known:
+            wrong = unknown("truth", name, [*known, "auto", "training"])
+            raise UserError(f"{wrong} The path of a .csv file works too.")
         module = plugins.load("atom_nas.audit.truths", name, kind="truth", needs=NEEDS)
         if space.name != module.SPACE:
             raise UserError(

@@ -127,7 +127,7 @@ def save_preview(pixels: Tensor, num_classes: int, path: Path) -> None:
     )
     # (class, image, C, H, W) -> (class, H, image, W, C)
     picture = (255 * framed).byte().permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-    if picture.shape[2] == 1:
+    if picture.shape[2] != 3:  # grey, or what no picture has: its first channel
         picture = picture[:, :, 0]
     buffer = io.BytesIO()
     Image.fromarray(picture.contiguous().numpy()).save(buffer, "png")

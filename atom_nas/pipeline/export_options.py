@@ -16,8 +16,8 @@ class RetrainOptions:
     dataset: str
     """A data set by name, a folder with one sub-folder a class, or a .npz with MedMNIST's keys."""
     epochs: int | None = None
-    """Passes over the training images; default 100 on CUDA, 20 elsewhere, and as many as make
-    1,000 steps."""
+    """Passes over the training images; default 100 on CUDA, 20 elsewhere, but at least as many as
+    make 1,000 steps."""
     seed: int = 0
     """Splits, fresh weights and the training depend on it."""
     device: str = "auto"

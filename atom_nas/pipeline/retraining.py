@@ -50,7 +50,7 @@ def retrain(options: RetrainOptions) -> Path:
     source = space_part(options.export / "model.py")
     dataset = _open(options)
     training = _training(options, dataset, device)
-    folder = options.out or _beside(options.export, dataset.name)
+    folder = (options.out or _beside(options.export, dataset.name)).resolve()
     made_with = {
         "space_digest": hashlib.sha256(source).hexdigest(),
         "architecture": json.loads((options.export / "architecture.json").read_bytes()),

@@ -6,7 +6,7 @@ from pathlib import Path
 from atom_nas import plugins
 from atom_nas.data import splits
 from atom_nas.data.splits import Dataset, Source
-from atom_nas.errors import UserError, unknown
+from atom_nas.errors import UserError
 
 TAKES_PATH = {
     "folder": "the path of a folder with one sub-folder a class",
@@ -36,8 +36,8 @@ def load_source(name: str, data_dir: Path) -> tuple[str, Source]:
         raise UserError(f"data set {name!r} needs a path: give {TAKES_PATH[name]} instead.")
     elif given.suffix != ".py" and any(mark in name for mark in (os.sep, os.altsep) if mark):
         raise UserError(
-            f"{unknown('data set', name, plugins.available(__name__))} "
-            "The path of a folder or of a .npz file works too, but there is none at this one."
+            f"there is no folder {name!r}; give the path of a folder or of a .npz file, or one of "
+            f"{', '.join(sorted(set(plugins.available(__name__)) - set(TAKES_PATH)))}."
         )
     module = plugins.load(__name__, plugin, kind="data set", needs=("load",))
     source = module.load(path)

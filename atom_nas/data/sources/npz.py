@@ -34,7 +34,8 @@ def load(path: Path, *, class_names: tuple[str, ...] = ()) -> Source:
     except Exception as error:  # numpy, zipfile and zlib share no base class
         reason = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(
-            f"data file {str(path)!r} cannot be read ({reason}); give a whole .npz file."
+            f"data file {str(path)!r} cannot be read ({reason}); give the path of a whole .npz "
+            "file, its arrays numbers or text (np.array(names, dtype=str)), not objects."
         ) from error
     try:
         splits = _parse(arrays, present, class_names)
