@@ -109,7 +109,7 @@ def test_unknown_name_suggests_the_nearest(tmp_path):
 def test_path_that_is_not_there_says_that_paths_work(tmp_path):
     with pytest.raises(UserError, match=r"the path of a folder or of a \.npz file") as caught:
         open_dataset("./digitz", tmp_path, seed=0)
-    one_line(caught, "./digitz", "'digits'")
+    one_line(caught, "./digitz", "digits,")
 
 
 def test_absent_npz_and_python_files_are_named(tmp_path):
