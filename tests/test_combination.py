@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
-from atom_nas.audit.combination import make_model, predict_unseen
+from atom_nas.audit.combination import _matrix, make_model, predict_unseen
 from atom_nas.audit.ranking import spearman
 
 
@@ -41,6 +42,30 @@ def test_two_halves_of_the_truth_are_put_together():
 def test_few_and_equal_candidates_are_no_error(n):
     predicted = predict_unseen(np.stack([np.arange(n), np.zeros(n)], axis=1), np.ones(n), seed=0)
     assert np.isfinite(predicted).all()
+
+
+@pytest.mark.parametrize("n", [13, 18, 19, 25])
+@pytest.mark.parametrize("failed", [1, 3])
+def test_a_failed_score_moves_the_rank_of_no_other(n, failed):
+    scores = np.random.default_rng(n).uniform(size=(n, 1))
+    scores[:failed] = np.nan
+    ranks, last, _ = make_model(n).fit(scores, np.arange(n)).regressor_
+    shares = last.transform(ranks.transform(scores))[:, 0]
+    assert (shares[:failed] < 0).all() and len({*shares[:failed]}) == 1
+    assert rankdata(shares[failed:]).tolist() == rankdata(scores[failed:, 0]).tolist()
+    assert len({*shares[failed:]}) == n - failed
+
+
+def test_a_score_that_failed_on_all_tells_a_model_nothing():
+    known = np.random.default_rng(0).uniform(size=30)
+    features = {"known": known, "failed": np.full(30, np.nan)}
+    predicted = predict_unseen(_matrix(features), known, seed=0)
+    assert spearman(predicted, known).value > 0.9
+
+
+def test_the_model_takes_more_candidates_than_a_library_samples():
+    truth = np.random.default_rng(0).normal(size=10_001)
+    assert make_model(10_001).fit(truth[:, None], truth).predict(truth[:5, None]).shape == (5,)
 
 
 def test_the_model_predicts_new_candidates():

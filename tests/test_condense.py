@@ -236,6 +236,18 @@ def test_a_preview_of_what_no_picture_has_shows_the_first_channel(tmp_path):
         assert image.mode == "L" and image.size == (2 * (64 + 2), 2 * (64 + 2))
 
 
+def test_a_checkpoint_of_another_job_is_not_gone_on_with(job, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "save_proxy", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        condense(job, tmp_path, CPU)
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    monkeypatch.undo()
+    other = replace(job, seed=1)
+    expected = condense(other, tmp_path / "alone", CPU).images.pixels
+    assert torch.equal(condense(other, tmp_path, CPU).images.pixels, expected)
+    assert "is of another distillation: it is made again" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("value", [0.0, 5.0])
 def test_preview_of_constant_images(tmp_path, value):
     save_preview(torch.full((4, 1, 8, 8), value), 2, tmp_path / "p.png")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from made_toy import CPU, architecture, make_dataset, make_space
 from tiny_run import rows_of
 
@@ -37,6 +38,22 @@ def test_a_failed_score_is_the_worst_even_where_scores_are_negative(tmp_path, sp
     sample = [architecture(space, kind) for kind in ("linear", "a", "b")]
     found = {each.name: each for each in open_scores(tmp_path, space).estimators(sample)}
     assert found["jacob_cov"].ranked.argsort().tolist() == [1, 2, 0]
+
+
+def test_what_a_net_draws_when_it_is_scored_depends_on_the_seed_alone(tmp_path, space, monkeypatch):
+    def drawing(net, images, labels):
+        return torch.nn.functional.dropout(torch.ones(100)).sum().item() + torch.rand(1).item()
+
+    monkeypatch.setitem(free_scores.SCORES, "jacob_cov", drawing)
+    found = []
+    for number in range(2):
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        (tmp_path / str(number)).mkdir()
+        scores = open_scores(tmp_path / str(number), space).estimators([architecture(space)])
+        found += [each.scores[0] for each in scores if each.name == "jacob_cov"]
+        assert torch.equal(torch.get_rng_state(), before)
+    assert found[0] == found[1]
 
 
 def test_a_kill_at_any_row_repeats_none(tmp_path, space):

@@ -50,7 +50,10 @@ def test_what_was_not_exported_or_not_written_down_is_said_to_be_unknown(results
     which, costs, _, _ = answers(replace(results, exports=()))
     assert which.answer == "Not decided: nothing was exported."
     assert which.lines[0].startswith("The best of the search is net-13: 89.0 % of validation")
-    assert (costs.answer, costs.lines) == ("Not known: nothing was exported.", ())
+    said = "The best of the search: 13.5 k parameters, 2.34 M multiply-adds."
+    assert (costs.answer, costs.lines) == (said, ())
+    costs = answers(replace(results, exports=(), trials=()))[1]
+    assert costs.answer == "Not known: nothing was exported."
     unsized = [replace(each, num_params=math.nan, macs=math.nan) for each in results.exports]
     costs = answers(replace(results, exports=tuple(unsized)))[1]
     assert costs.answer == "Not known: no export says its size."

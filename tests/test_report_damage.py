@@ -184,4 +184,4 @@ def test_trainings_of_an_excerpt_are_no_points_beside_a_table(tmp_path):
     results = read_results(run)
     assert not results.others.names and not results.is_truth_made_here
     text = Page((write_report(run)).read_text(encoding="utf-8")).text
-    assert any("accuracies after training on the 1,500 images of some" in each for each in text)
+    assert any("after training on the 1,500 images of some" in each for each in text)

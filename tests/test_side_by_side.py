@@ -44,7 +44,7 @@ def test_a_column_a_run_with_its_answers_and_figures(runs, tmp_path):
 
 def test_proxies_with_one_truth_are_compared_in_pairs(runs, tmp_path):
     first, second = columns(runs, tmp_path)
-    assert first.figures[GAP] == ""
+    assert first.figures[GAP] == "the first run"
     there = second.figures[GAP]
     back = columns(runs[::-1], tmp_path)[1].figures[GAP]
     assert there.endswith("undecided") and back.endswith("undecided")  # n is below 30

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -21,9 +22,6 @@ MIN_FITTED = 10
 
 Joined = Callable[[Estimator, Sequence[Estimator]], Array]
 """From the scores of n candidates by the proxy and by all free scores to one of each, (n,)."""
-
-FAILED = -1e300
-"""What a failed score is to a model: below all others, whichever candidates it is seen among."""
 
 
 def combine(
@@ -79,19 +77,25 @@ def _features(free: Sequence[Estimator], proxy: Estimator | None = None) -> dict
 
 
 def _matrix(features: Mapping[str, Array]) -> Array:
-    """Return the features as (n, d), failed ones as `FAILED`."""
-    return np.nan_to_num(np.stack(list(features.values()), axis=1), nan=FAILED)
+    """Return the features as (n, d), NaN where one failed; one that failed on all tells nothing."""
+    known = [np.isfinite(each).any() for each in features.values()]
+    columns = [
+        each if some else np.zeros_like(each)
+        for each, some in zip(features.values(), known, strict=True)
+    ]
+    return np.stack(columns, axis=1)
 
 
 def make_model(num_candidates: int) -> TransformedTargetRegressor:
     """Return a ridge regression from the ranks of scores to the rank of the truth, unfitted.
 
     Ranks are shares, taken among the `num_candidates` that it is fitted on, and so is what it
-    predicts; the penalty is the one of 13 between 1e-3 and 1e3 that leaves the least leave-one-out
-    error.
+    predicts; a score that failed (NaN) has one below all others. The penalty is the one of 13
+    between 1e-3 and 1e3 that leaves the least leave-one-out error.
     """
-    ranks = QuantileTransformer(n_quantiles=num_candidates)
-    steps: Pipeline = make_pipeline(ranks, RidgeCV(alphas=np.logspace(-3, 3, 13)))
+    ranks = QuantileTransformer(n_quantiles=num_candidates, subsample=None)
+    last = SimpleImputer(strategy="constant", fill_value=-1 / num_candidates)
+    steps: Pipeline = make_pipeline(ranks, last, RidgeCV(alphas=np.logspace(-3, 3, 13)))
     return TransformedTargetRegressor(
         regressor=steps, func=_shares, inverse_func=_as_it_is, check_inverse=False
     )

@@ -53,6 +53,7 @@ class FreeScores:
         """Open the table, and draw the batch of training images that nets are scored on."""
         self._table = open_table(path, COLUMNS, key=COLUMNS[:2])
         self._space, self._seed, self._device = space, seed, device
+        self._gpus = [device] if device.type == "cuda" else []
         generator = torch.Generator().manual_seed(derive_seed(seed, "free"))
         chosen = torch.randperm(len(dataset.train), generator=generator)[:BATCH_SIZE]
         self._batch = Examples.of(dataset.train.select(chosen), dataset.normalization, device)
@@ -88,7 +89,8 @@ class FreeScores:
             else:
                 net = self._space.build(architecture, seed=self._seed).to(self._device)
                 start = time.perf_counter()
-                with no_exit():
+                with no_exit(), torch.random.fork_rng(devices=self._gpus):
+                    torch.manual_seed(derive_seed(self._seed, "score"))  # what a dropout draws
                     value = SCORES[score](net, self._batch.images, self._batch.labels)
             if not np.isfinite(value):
                 value, failure = np.nan, f"the score is {value}"

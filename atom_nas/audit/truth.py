@@ -117,7 +117,7 @@ class Truth:
         if fraction == 1:
             reason = f"it needs {MIN_AGREEING} candidates with two trainings or more"
             return _ceiling([_agreement(self.validation)], self.validation, reason)
-        reason = "it needs a third of the candidates trained 3 times: to choose, and to compare"
+        reason = "for that a third of the candidates must be trained 3 times"
         if not self._is_crossed:
             return _ceiling([], self.validation, reason)
         found = []

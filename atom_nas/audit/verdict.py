@@ -196,5 +196,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _interval(found: Estimate, sign: str = "") -> str:
-    value, low, high = (f"{each:{sign}.2f}" for each in (found.value, found.low, found.high))
+    value, low, high = (f"{each:{sign}z.2f}" for each in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]"

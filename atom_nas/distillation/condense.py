@@ -214,6 +214,7 @@ def _matching(
         recipe=recipe,
         seed=derive_seed(job.seed, "distil"),
         share=share,
+        job=digest(job.identity),
     )
 
     def to_pixels(images: Tensor) -> Tensor:

@@ -54,6 +54,8 @@ class Matching:
     seed: int
     share: Share = field(default_factory=Share)
     """Which of the classes are those of this process."""
+    job: str = ""
+    """What it is a distillation of, as in the digest of its settings: a checkpoint is for that."""
 
     def random_start(self, images_per_class: int) -> Tensor:
         """Return random real images, (K * images_per_class, C, H, W), sorted by class."""
@@ -181,7 +183,7 @@ def distill(
                 )
             momenta = share.together(velocity, num_classes)
             if share.is_first:
-                _save(checkpoint, every, momenta, step + 1, spent + now - start)
+                _save(checkpoint, matching.job, every, momenta, step + 1, spent + now - start)
             saved = now
         share.plan_next(step, now)
         watch(step + 1, loss, every)
@@ -196,7 +198,7 @@ def _begin(
     velocity, first, spent = torch.zeros_like(images), 0, 0.0
     if share.is_first and checkpoint.exists():
         try:
-            images, velocity, first, spent = _load(checkpoint, images.device)
+            images, velocity, first, spent = _load(checkpoint, matching.job, images.device)
         except DamagedError as damage:
             tell_made_again(damage)
     done = torch.tensor([first, spent], dtype=torch.float64, device=images.device)
@@ -204,13 +206,17 @@ def _begin(
     return share.from_first(images), share.from_first(velocity), int(first), spent
 
 
-def _save(path: Path, images: Tensor, velocity: Tensor, step: int, seconds: float) -> None:
+def _save(
+    path: Path, job: str, images: Tensor, velocity: Tensor, step: int, seconds: float
+) -> None:
     tensors = {"images": images, "velocity": velocity}
-    save_sealed(path, tensors, {"step": str(step), "seconds": str(seconds)})
+    save_sealed(path, tensors, {"job": job, "step": str(step), "seconds": str(seconds)})
 
 
-def _load(path: Path, device: torch.device) -> tuple[Tensor, Tensor, int, float]:
+def _load(path: Path, job: str, device: torch.device) -> tuple[Tensor, Tensor, int, float]:
     tensors, notes = load_sealed(path)
+    if notes.get("job", job) != job:
+        raise DamagedError(path, "is of another distillation")
     images, velocity = tensors["images"].to(device), tensors["velocity"].to(device)
     return images, velocity, int(notes["step"]), float(notes["seconds"])
 

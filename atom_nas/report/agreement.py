@@ -18,12 +18,13 @@ from atom_nas.report.drawing import (
     GREY,
     INK,
     NAME_WIDTH,
+    WARNING,
     house_style,
     legend_below,
     new_figure,
 )
 from atom_nas.report.results import NO_POINTS, Array, Points, Results, audited_points
-from atom_nas.report.wording import BEST, RHO, decimal, measured, shorten
+from atom_nas.report.wording import BEST, RHO, decimal, measured, shorten, top_found
 
 POINT: dict[str, Any] = {"s": 26, "linewidths": 0.9, "clip_on": False}
 
@@ -57,9 +58,11 @@ def score_against_truth(audit: Audit, others: Points = NO_POINTS) -> Figure:
             **POINT,
         )
     _shade_best(axes, audit, sample.truth)
-    _audited(axes, scale * sample.scores, 100 * sample.truth)
+    is_known = np.array([each is not None for each in audit.truth], dtype=bool)
+    _audited(axes, scale * sample.scores[is_known], 100 * sample.truth[is_known])
+    _failed(axes, scale * sample.scores[~is_known])
     scores = np.concatenate([sample.scores, others.scores])
-    truth = np.concatenate([sample.truth, others.truth])
+    truth = np.concatenate([np.where(is_known, sample.truth, np.nan), others.truth])
     _ring(axes, scale * scores, 100 * truth, scores == scores.max(initial=-np.inf))
     if not scores.size:
         axes.set(xlim=(0, 100), ylim=(0, 100))
@@ -88,7 +91,7 @@ def ranks(results: Results) -> Figure | None:
             color=ACCENT,
             alpha=0.1,
             linewidth=0,
-            label=f"top {proxy.top_k} by both, overlap {decimal(100 * proxy.overlap, 0)} %",
+            label=f"top {proxy.top_k} by both: {top_found(proxy.overlap, proxy.top_k)}",
         )
     )
     axes.plot([0.5, n + 0.5], [0.5, n + 0.5], color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
@@ -129,6 +132,21 @@ def _shade_best(axes: Axes, audit: Audit, truth: Array) -> None:
 
 def _audited(axes: Axes, x: Array, y: Array) -> None:
     axes.scatter(x, y, color=ACCENT, alpha=0.85, label="audited, drawn uniformly", **POINT)
+
+
+def _failed(axes: Axes, x: Array) -> None:
+    """Mark at the lower edge whose training on the full data failed: at 0 % they would flatten all
+    others."""
+    if x.size:
+        axes.plot(
+            x,
+            np.full(x.size, 0.03),
+            "x",
+            color=WARNING,
+            markersize=5,
+            transform=axes.get_xaxis_transform(),
+            label="failed on the full data",
+        )
 
 
 def _ring(axes: Axes, x: Array, y: Array, is_best: NDArray[np.bool_]) -> None:

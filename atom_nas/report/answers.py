@@ -20,7 +20,7 @@ SIZE = Objectives(("params", "macs"))
 """What is shown of the costs of an export where no latency was optimised."""
 
 NOT_AUDITED = "Not known: no audit was made."
-HOW_TO_AUDIT = "Repeat the command of the search with audit in place of search, and the same --out."
+HOW_TO_AUDIT = "To audit, give the command again with the same --out and audit in place of search."
 
 DECISIONS = {"yes": "Use {}.", "no": "Do not use {}.", "undecided": "Undecided on {}."}
 """Said where an audit has no sentence of its own."""
@@ -116,6 +116,13 @@ def _costs(results: Results) -> Answer:
     which = "most accurate" if results.front else "best"
     is_timed = "latency" in results.objectives.costs
     shown = Objectives(tuple(COSTS)) if is_timed else SIZE
+    tried = results.scored[:1]
+    if tried and not exports and math.isfinite(tried[0].num_params):
+        return Answer(
+            question="What do they cost?",
+            answer=f"The best of the search: {costs(tried[0], shown)}.",
+            lines=(),
+        )
     return Answer(
         question="What do they cost?",
         answer=f"The {which}: {_size(best, shown)}."
@@ -137,7 +144,7 @@ def _size(export: Export, shown: Objectives) -> str:
 def _sureness(audit: Audit | None) -> Answer:
     question = "How sure is the ranking?"
     if audit is None:
-        return Answer(question=question, answer=NOT_AUDITED, lines=(HOW_TO_AUDIT,))
+        return Answer(question=question, answer=NOT_AUDITED, lines=(HOW_TO_AUDIT.rstrip("."),))
     rho = audit.proxy.spearman
     return Answer(
         question=question,
@@ -146,7 +153,7 @@ def _sureness(audit: Audit | None) -> Answer:
             f"Spearman {decimal(rho.value)}, 95% interval {decimal(rho.low)} to "
             f"{decimal(rho.high)}, n = {audit.n} candidates trained on the full data too; 1 is "
             "the same order, 0 is chance",
-            *_pairs(audit),
+            *(() if audit.caution else _pairs(audit)),
         ),
     )
 
@@ -154,7 +161,7 @@ def _sureness(audit: Audit | None) -> Answer:
 def _how_sure(audit: Audit) -> str:
     low = audit.proxy.spearman.low
     if audit.caution:
-        return "Not sure: the trainings do not tell most of the candidates apart."
+        return "Not sure: for most of the candidates the order means little."
     if audit.n < MIN_CANDIDATES:
         return f"Not sure: {audit.n} candidates are too few, {MIN_CANDIDATES} are wanted."
     if not low > 0:

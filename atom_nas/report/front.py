@@ -36,7 +36,10 @@ def front(trials: Iterable[Trial]) -> list[Trial]:
 def about_front(results: Results) -> tuple[str, str]:
     """Return title and caption of the figure."""
     by = _by(results)
-    names = ", ".join(each.candidate for each in _members(results))
+    members = _members(results)
+    names = ", ".join(each.candidate for each in members[:MAX_NAMED])
+    if len(members) > MAX_NAMED:
+        names += f" and {len(members) - MAX_NAMED} more"
     is_line = len(by.costs) == 1
     told = (
         "No candidate that costs no more scores as high as one on the line. On it"

@@ -37,7 +37,7 @@ def _audit(results: Results) -> Iterator[Step]:
         yield Step(
             option=f"--audit-size {audit.n + more}",
             purpose=f"a surer ranking: {audit.n} candidates are audited so far, "
-            f"{audit.n + more} would narrow its interval to {audit.plan.width:g}",
+            f"{audit.n + more} would narrow its interval to a width of {audit.plan.width:g}",
         )
     if audit.ceiling.value is None and results.is_truth_made_here:
         yield Step(

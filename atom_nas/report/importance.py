@@ -34,6 +34,6 @@ def param_importances(results: Results) -> Figure | None:
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.set_xlim(0, max(1.0, 1.15 * float(shares.max())))
-    axes.set_title(f"{shorten(shown[0][0], NAME_WIDTH)} matters most, of {found.trials} candidates")
+    axes.set_title(f"{shorten(shown[0][0], NAME_WIDTH)} matters most ({found.trials} candidates)")
     axes.set_xlabel("Share of the variance of the score, alone (%)")
     return figure

@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 from atom_nas.audit.record import Audit, Figures
 from atom_nas.report.drawing import ACCENT, GREY, INK, NAME_WIDTH, legend_below, new_figure
 from atom_nas.report.results import Array, Results
-from atom_nas.report.wording import RHO, decimal, shorten
+from atom_nas.report.wording import BEST, RHO, interval, shorten
 
 DASHES = {"size": (0, (1, 1)), "rank_average": (0, (5, 1, 1, 1))}
 """Of the lines that the proxy has to beat at no cost, by kind; the others are drawn whole."""
@@ -44,7 +44,7 @@ def correlation_vs_fraction(results: Results) -> Figure | None:
         )
     if np.isfinite(ceiling).any():
         label = "ceiling: what a perfect score is expected to reach"
-        style: dict[str, Any] = {"linestyle": (0, (4, 3)), "marker": "_"}
+        style: dict[str, Any] = {"linestyle": (0, (4, 3)), "marker": "_", "markersize": 14}
         axes.plot(share, ceiling, color=GREY, linewidth=1.2, label=label, **style)
     lowest = np.nanmin([0.0, *ceiling, *np.concatenate([*lines.values()])])
     axes.margins(x=0.03)
@@ -53,8 +53,7 @@ def correlation_vs_fraction(results: Results) -> Figure | None:
     axes.set_xticks(share, [f"{value:.0f}" for value in share])
     axes.grid(True, axis="y")
     proxy = shorten(audit.proxy.name, NAME_WIDTH)
-    found = decimal(rows[0].spearman[audit.proxy.name])
-    axes.set_title(f"{proxy} in the best {share[0]:.0f} %: {RHO} = {found}, n = {rows[0].n}")
+    axes.set_title(f"{proxy}, {BEST}: {RHO} = {interval(audit.proxy.spearman_top)}")
     axes.set_xlabel("Best candidates by full data (%)")
     axes.set_ylabel(f"Spearman's {RHO} inside")
     _write_names(axes, share[-1], {name: rho[-1] for name, rho in lines.items()}, colours)

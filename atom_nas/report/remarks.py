@@ -22,7 +22,7 @@ def _ceiling(audit: Audit) -> Iterator[str]:
         f"is expected to reach Spearman {decimal(whole.value)} with the truth{mean}: its ceiling."
     )
     if top.value is None:
-        yield f"Inside the {BEST} none is known: {top.reason}."
+        yield f"Inside the {BEST} the ceiling is not known: {top.reason}."
     else:
         yield f"Inside the {BEST} it is {decimal(top.value)}."
 
@@ -35,8 +35,8 @@ def _seeds(audit: Audit) -> Iterator[str]:
         )
         if seeds.signal_to_noise is not None:
             yield (
-                f"Between candidates it differs {decimal(seeds.signal_to_noise, 1)} times as much "
-                "as between seeds of one, in the best half by truth "
+                f"It varies {decimal(seeds.signal_to_noise, 1)} times as much between candidates "
+                "as between seeds of one candidate, in the best half by truth "
                 f"{decimal(seeds.signal_to_noise_half, 1)} times."
             )
 
@@ -57,5 +57,5 @@ def _plan(audit: Audit) -> Iterator[str]:
         macs = f" and {quantity(plan.macs)} MACs" if plan.macs else ""
         yield (
             f"{plan.more_candidates} more candidates, about {duration(plan.seconds)}{macs}, would "
-            f"narrow the interval to {decimal(plan.width)}."
+            f"narrow the interval of Spearman to a width of {decimal(plan.width)}."
         )

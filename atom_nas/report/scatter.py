@@ -99,8 +99,9 @@ def scatter(results: Results) -> Scatter | None:
     what = words[:1].lower() + words[1:] or "score"
     score = scale * np.concatenate([sample.scores, others.scores])
     truth = 100 * np.concatenate([sample.truth, others.truth])
+    is_known = [*(each is not None for each in audit.truth), *(True,) * len(others.names)]
     x = Axis.around(score, LEFT, WIDTH - RIGHT)
-    y = Axis.around(truth, HEIGHT - BOTTOM, TOP_EDGE)
+    y = Axis.around(truth[is_known], HEIGHT - BOTTOM, TOP_EDGE)
     names = (*sample.names, *others.names)
     trials = {trial.candidate: trial for trial in results.trials}
     told = [
@@ -119,7 +120,7 @@ def scatter(results: Results) -> Scatter | None:
                 ]
             ),
             x=x(found),
-            y=y(accuracy),
+            y=y(accuracy) if is_known[index] else y.start,
             is_audited=index < audit.n,
             is_best=bool(found == score.max()),
         )

@@ -77,8 +77,10 @@ def _figures(audit: Audit | None, first: Audit | None) -> dict[str, str]:
 
 def _gap(audit: Audit, first: Audit | None) -> str:
     """Compare the proxy of `audit` with that of the `first`, in pairs, where they share a truth."""
-    if first is None or audit is first:
-        return ""
+    if first is None:
+        return "the first run was not audited"
+    if audit is first:
+        return "the first run"
     if dict(_truth(audit)) != dict(_truth(first)):
         return NOT_PAIRED
     others = dict(zip(first.candidates, first.proxy.ranked, strict=True))

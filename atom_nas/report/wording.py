@@ -88,7 +88,9 @@ def cost(found: Costly, name: str) -> str:
     value = getattr(found, COSTS[name])
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:.3g}" if name == "latency" else quantity(value)
+    if name != "latency":
+        return quantity(value)
+    return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
 def costs(found: Costly, objectives: Objectives) -> str:

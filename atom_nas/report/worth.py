@@ -46,7 +46,7 @@ def worth_in_images(results: Results) -> Figure | None:
     axes.grid(True, axis="y")
     axes.set_title(
         f"{name}: worth {worth.say(images.value)} "
-        f"({worth.say(images.low)} to {worth.say(images.high)})"
+        f"({worth.say(images.low)} to {worth.say(images.high)}) images a class"
     )
     axes.set_xlabel("Random images a class")
     axes.set_ylabel(f"Spearman's {RHO} with full-data accuracy")

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from atom_nas.distillation.proxy import Proxy
+from atom_nas.errors import UserError
 from atom_nas.scoring.estimator import Estimator, Kind, mean_of_known
 from atom_nas.scoring.objective import MEASURES
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores, Wanted
@@ -38,9 +39,18 @@ class Scorer:
     _proxies: dict[str, list[Proxy]] = field(default_factory=dict, repr=False)
 
     def proxies(self, name: str) -> list[Proxy]:
-        """Return the condensations of the set called `name`, each made once."""
+        """Return the condensations of the set called `name`, each made once.
+
+        Raises UserError where two of them are the same images.
+        """
         if name not in self._proxies:
-            self._proxies[name] = [self.condense(name, i) for i in range(self.num_seeds)]
+            found = [self.condense(name, i) for i in range(self.num_seeds)]
+            if len({proxy.images.digest for proxy in found}) < len(found):
+                raise UserError(
+                    f"{name} has the same images with another seed, so that {self.num_seeds} of "
+                    "them say no more than one; take --proxy-seeds 1."
+                )
+            self._proxies[name] = found
         return self._proxies[name]
 
     def outcomes(self, name: str, architecture: Any, *, seed: int) -> list[Outcome]:
