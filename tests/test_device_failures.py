@@ -7,11 +7,12 @@ import torch
 from made_search import Recorder, ignore, make_search, score
 from made_search import make_space as make_searched
 from made_toy import CPU, TRAINING, architecture, make_dataset, make_proxy, make_space
-from tiny_run import error_of, run_args, save_data, save_space
+from tiny_run import run_args, save_data, save_space
 
 from atom_nas.audit import free_scores
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.trained_truth import TrainedTruth
+from atom_nas.cli import main
 from atom_nas.scoring import trainer
 from atom_nas.scoring.proxy_scores import ProxyScores
 from atom_nas.scoring.trainer import Trainer
@@ -108,5 +109,7 @@ def test_the_command_says_so_in_one_line(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("atom_nas.pipeline.run.condense", fail)
     args = run_args(save_data(tmp_path), save_space(tmp_path), tmp_path / "out")
-    line = error_of(capsys, args)
+    with pytest.raises(SystemExit):
+        main(args)
+    line = capsys.readouterr().err.splitlines()[-1]
     assert "CUDA out of memory" in line and "run the same command again" in line
