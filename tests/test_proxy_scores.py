@@ -16,8 +16,10 @@ from made_toy import (
 from safetensors.torch import load
 from tiny_run import rows_of
 
+from atom_nas.errors import UserError
 from atom_nas.scoring import trainer
 from atom_nas.scoring.proxy_scores import CandidateError, ProxyScores
+from atom_nas.scoring.scorer import Scorer
 from atom_nas.scoring.trainer import Job, Trained, Trainer
 from atom_nas.training.fit import Outcome
 
@@ -187,3 +189,16 @@ def test_the_curve_is_kept(tmp_path, space, dataset, proxy):
         make_scores(path, space, dataset).score(proxy, architecture(space), TRAINING, seed=0)
         == first
     )
+
+
+def test_seeds_that_are_the_same_images_are_refused(tmp_path, space, dataset):
+    scorer = Scorer(
+        table=make_scores(tmp_path / "scores.csv", space, dataset),
+        condense=lambda name, number: make_proxy(seed=number // 2),
+        num_seeds=3,
+        training=TRAINING,
+        measure="accuracy",
+    )
+    with pytest.raises(UserError, match="take --proxy-seeds 1"):
+        scorer.estimate("toy_ipc8", [(architecture(space), 0)])
+    assert len(replace(scorer, condense=lambda _, number: make_proxy(number)).proxies("toy")) == 3
