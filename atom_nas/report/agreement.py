@@ -18,9 +18,9 @@ from atom_nas.report.drawing import (
     GREY,
     INK,
     NAME_WIDTH,
-    WARNING,
     house_style,
     legend_below,
+    mark_failed,
     new_figure,
 )
 from atom_nas.report.results import NO_POINTS, Array, Points, Results, audited_points
@@ -60,7 +60,8 @@ def score_against_truth(audit: Audit, others: Points = NO_POINTS) -> Figure:
     _shade_best(axes, audit, sample.truth)
     is_known = np.array([each is not None for each in audit.truth], dtype=bool)
     _audited(axes, scale * sample.scores[is_known], 100 * sample.truth[is_known])
-    _failed(axes, scale * sample.scores[~is_known])
+    # at 0 % they would flatten all others
+    mark_failed(axes, scale * sample.scores[~is_known], "failed on the full data")
     scores = np.concatenate([sample.scores, others.scores])
     truth = np.concatenate([np.where(is_known, sample.truth, np.nan), others.truth])
     _ring(axes, scale * scores, 100 * truth, scores == scores.max(initial=-np.inf))
@@ -132,21 +133,6 @@ def _shade_best(axes: Axes, audit: Audit, truth: Array) -> None:
 
 def _audited(axes: Axes, x: Array, y: Array) -> None:
     axes.scatter(x, y, color=ACCENT, alpha=0.85, label="audited, drawn uniformly", **POINT)
-
-
-def _failed(axes: Axes, x: Array) -> None:
-    """Mark at the lower edge whose training on the full data failed: at 0 % they would flatten all
-    others."""
-    if x.size:
-        axes.plot(
-            x,
-            np.full(x.size, 0.03),
-            "x",
-            color=WARNING,
-            markersize=5,
-            transform=axes.get_xaxis_transform(),
-            label="failed on the full data",
-        )
 
 
 def _ring(axes: Axes, x: Array, y: Array, is_best: NDArray[np.bool_]) -> None:

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 INK, GREY, PALE, ACCENT, WARNING = "#1f2933", "#6b7680", "#e9edf0", "#0072b2", "#d55e00"
 """Accent and warning are the blue and the vermilion of Okabe and Ito, safe for colour-blind."""
@@ -67,6 +69,20 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Figure, l
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def mark_failed(axes: Axes, x: NDArray[Any], label: str) -> None:
+    """Mark what failed by a cross at the lower edge, at each of `x` (n,); nothing where n is 0."""
+    if x.size:
+        axes.plot(
+            x,
+            np.full(x.size, 0.03),
+            "x",
+            color=WARNING,
+            markersize=5,
+            transform=axes.get_xaxis_transform(),
+            label=label,
+        )
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:

@@ -7,7 +7,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from atom_nas.report.drawing import ACCENT, INK, NAME_WIDTH, PALE, WARNING, legend_below, new_figure
+from atom_nas.report.drawing import (
+    ACCENT,
+    INK,
+    NAME_WIDTH,
+    PALE,
+    legend_below,
+    mark_failed,
+    new_figure,
+)
 from atom_nas.report.results import Results
 from atom_nas.report.wording import decimal, measured, shorten
 
@@ -27,16 +35,7 @@ def search_history(results: Results) -> Figure | None:
     best = np.fmax.accumulate(score)
     axes.step(number, best, where="post", color=ACCENT, linewidth=1.6, label="best so far")
     axes.scatter(number, score, s=16, color=INK, linewidths=0, zorder=3, label="trial")
-    if failed.size:
-        axes.plot(
-            failed,
-            np.full(failed.size, 0.03),
-            "x",
-            color=WARNING,
-            markersize=5,
-            transform=axes.get_xaxis_transform(),
-            label="failed",
-        )
+    mark_failed(axes, failed, "failed")
     axes.margins(y=0.12)
     axes.set_xlim(0.5, max(number.size, 1) + 0.5)
     axes.xaxis.set_major_locator(
