@@ -192,6 +192,7 @@ def test_a_rival_that_failed_is_said_to_and_beaten_by_nobody():
     assert "Counted as the worst where a score failed: some on 3." in found.sentences
     assert "Left out, as no candidate could be scored by it: none." in found.sentences
     assert judge(estimator("p", truth), [none], truth).decision == "undecided"
+    assert not any("Left out" in each for each in judge(none, [some], truth).sentences)
 
 
 def test_a_proxy_that_ranks_nothing_says_so_in_numbers():

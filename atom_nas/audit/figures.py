@@ -58,7 +58,7 @@ def audit_scores(
     names = [str(i) for i in range(n)] if candidates is None else list(candidates)
     parts = [*(part for pair in combined for part in pair), *(sets or {}).values()]
     _check([proxy, *rivals, *(estimator for estimator, _ in combined)], parts, names, n)
-    failed = verdict.say_what_failed([proxy, *rivals])
+    failed = verdict.say_what_failed(proxy, rivals)
     rivals = [rival for rival in rivals if np.isfinite(rival.scores).any()]
     figures = figures_of(proxy, truth, seed)
     against = compare_all(proxy.ranked, [rival.ranked for rival in rivals], mean, seed=seed)

@@ -66,7 +66,7 @@ def say_if_tied(proxy: str, scores: Iterable[Array], truth: Array) -> str:
     n, scores = len(truth), [*scores]
     for values, what in ((scores[0], f"failed on {proxy}"), (truth, "failed on the full data")):
         if n > 2 and (lost := int(np.isnan(values).sum())) > n / 2:
-            return f"{lost} of {n} candidates {what}, so there is little to rank: see why they did."
+            return f"{lost} of {n} candidates {what}, so there is little to rank: mend that first."
     if (most := max(map(_most_common, scores))) > n / 2:
         return (
             f"{most} of {n} candidates score the same on {proxy}, as where a training teaches "
@@ -116,12 +116,12 @@ def say_how_it_ranks(proxy: Figures, rivals: Sequence[Rival], n: int) -> list[st
     return sentences
 
 
-def say_what_failed(estimators: Sequence[Estimator]) -> list[str]:
-    """Say on how many candidates each failed: on some, or on all, and then it is no rival."""
-    lost = {each.name: int(np.isnan(each.scores).sum()) for each in estimators}
-    total = {each.name: len(each.scores) for each in estimators}
-    some = [f"{name} on {lost[name]}" for name in lost if 0 < lost[name] < total[name]]
-    gone = [name for name in lost if 0 < lost[name] == total[name]]
+def say_what_failed(proxy: Estimator, rivals: Sequence[Estimator]) -> list[str]:
+    """Say on how many candidates each failed; a rival that failed on all is none."""
+    lost = {each.name: int(np.isnan(each.scores).sum()) for each in (proxy, *rivals)}
+    n = len(proxy.scores)
+    some = [f"{name} on {count}" for name, count in lost.items() if 0 < count < n]
+    gone = [each.name for each in rivals if lost[each.name] == n]
     sentences = []
     if some:
         sentences.append(f"Counted as the worst where a score failed: {', '.join(some)}.")

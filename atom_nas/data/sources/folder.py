@@ -103,23 +103,24 @@ def _folders(path: Path) -> list[Path]:
 def _files_by_class(root: Path) -> dict[str, list[Path]]:
     if not root.is_dir():
         raise UserError(f"folder {str(root)!r} does not exist; give one with a sub-folder a class.")
-    folders = _folders(root)
-    found = {folder.name: _image_files(folder) for folder in folders}
-    for folder in folders:
-        if not found[folder.name]:
+    files = {folder.name: _files(folder) for folder in _folders(root)}
+    found = {name: [file for file in group if _is_image(file)] for name, group in files.items()}
+    for name, group in found.items():
+        if not group:
             raise UserError(
-                f"class folder {str(folder)!r} has no image; fill or delete it "
+                f"class folder {str(root / name)!r} has no image; fill or delete it "
                 f"(images end in {', '.join(ENDINGS)})."
             )
-    endings = Counter(file.suffix for folder in folders for file in _files(folder))
-    if others := {each: endings[each] for each in endings if each.lower() not in ENDINGS}:
-        what = ", ".join(f"{count} of {each or 'no ending'}" for each, count in others.items())
+    others = [file.suffix for group in files.values() for file in group if not _is_image(file)]
+    if others:
+        counts = Counter(others).most_common()
+        what = ", ".join(f"{count} of {ending or 'no ending'}" for ending, count in counts)
         tell(f"in {root} these files are left out, as they are no images: {shorten(what, 120)}.")
     return found
 
 
-def _image_files(folder: Path) -> list[Path]:
-    return [file for file in _files(folder) if file.suffix.lower() in ENDINGS]
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in ENDINGS
 
 
 def _files(folder: Path) -> list[Path]:
