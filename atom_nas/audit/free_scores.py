@@ -19,7 +19,7 @@ from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.table import Key, OpenTable, Row, fill
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure
-from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD
+from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, FORWARD_TO_IMAGES
 
 COLUMNS = ("candidate", "score", "value", "seconds", "failure")
 SIZES = ("num_params", "macs")
@@ -32,7 +32,8 @@ PASSES: Mapping[str, int] = {
     **dict.fromkeys(SIZES, 0),
     "synflow": FORWARD_BACKWARD,
     "naswot": FORWARD * BATCH_SIZE,
-    **dict.fromkeys(("jacob_cov", "grad_norm", "snip"), FORWARD_BACKWARD * BATCH_SIZE),
+    "jacob_cov": FORWARD_TO_IMAGES * BATCH_SIZE,
+    **dict.fromkeys(("grad_norm", "snip"), FORWARD_BACKWARD * BATCH_SIZE),
 }
 """What a score takes, in forward passes of one image."""
 

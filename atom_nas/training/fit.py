@@ -20,8 +20,9 @@ EVALUATION_BATCH = 250
 NUM_PARTS = 30
 """The training loss is averaged over each of so many equal parts of the steps."""
 
-FORWARD, FORWARD_BACKWARD = 1, 3
-"""Multiply-adds of an image in units of a forward pass: a backward pass takes two."""
+FORWARD, FORWARD_TO_IMAGES, FORWARD_BACKWARD = 1, 2, 3
+"""Multiply-adds of an image in units of a forward pass. A backward pass takes one for the gradient
+of the images, which is all that a frozen net needs, and one for that of the weights."""
 
 
 class DivergenceError(RuntimeError):
