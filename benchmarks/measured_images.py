@@ -6,10 +6,10 @@ Each ConvNet of the box's truth, the first `--n`, is trained once on a random se
 class, and then answers the validation images and `--more` training images that were not in the set.
 <out>/answers.safetensors keeps for each whether it was right, and the probability of the right
 label in steps of 1/255; a net that is there is not trained again. <out>/results.md says how
-accuracy on more and more images ranks, and whether images chosen on one half of the candidates
-(those the answers to which go most with the truth) rank the other half better than accuracy on all
-does. The choice sees full-data accuracies on validation images only, and is judged by those on test
-images.
+accuracy on more and more images ranks, and whether images chosen on one half of the first 60
+candidates (those the answers to which go most with the truth) rank the other half better than
+accuracy on all does; then whether those chosen on the whole 60 rank candidates that came later. The
+choice sees full-data accuracies on validation images only, and is judged by those on test images.
 """
 
 import math
@@ -24,7 +24,8 @@ from scipy.stats import rankdata
 from torch import nn
 from trained_sample import CPU, SampleOptions, TrainedSample
 
-from atom_nas.audit.ranking import rank_correlation, spearman
+from atom_nas.audit.comparison import compare
+from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
 from atom_nas.data.images import ImageSet
 from atom_nas.scoring.estimator import Array
 from atom_nas.storage.files import write_atomically
@@ -34,12 +35,15 @@ from atom_nas.training.fit import EVALUATION_BATCH, fit
 from atom_nas.training.layout import in_channels_last
 from atom_nas.training.schedule import Training
 
+TRAINED_ON = "random_ipc50"
 RESULTS = Path(__file__).parent / "results"
 COUNTS = (500, 1_000, 2_000, 5_000)
 SHARES = (0.02, 0.1, 0.3)
 """Of the images, how many are chosen."""
+FIRST = 60
+"""The candidates on which the choice of images was found to help."""
 HALVES = 200
-"""Ways of halving the candidates."""
+"""Ways of halving them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,7 @@ class Settings(SampleOptions):
 
     truth: str = str(RESULTS / "box-cifar10" / "truth" / "truth.csv")
     max_macs: int | None = 5_000_000
-    n: int = 60
+    n: int = 96
     more: int = 10_000
     """Training images that nets are measured on too."""
     out: Path = RESULTS / "measured-images"
@@ -66,15 +70,24 @@ class Answers:
     likelihood: Array
     """Shape (n,), of a training label, the geometric mean at the end of the training."""
 
+    def part(self, candidates: slice) -> "Answers":
+        """Return what some of the nets say."""
+        return Answers(
+            names=self.names[candidates],
+            is_right=self.is_right[candidates],
+            probability=self.probability[candidates],
+            likelihood=self.likelihood[candidates],
+        )
+
 
 def answers(trained: TrainedSample, settings: Settings) -> Answers:
     """Return what the nets say, training those that are not in the file yet."""
     path = settings.out / "answers.safetensors"
     known = load_sealed(path)[0] if path.exists() else {}
-    proxy, dataset = trained.condensed("random_ipc50", 0), trained.dataset
+    proxy, dataset = trained.condensed(TRAINED_ON, 0), trained.dataset
     images = Examples.of(proxy.images, dataset.normalization, CPU)
     training = Training(steps=240, flip=dataset.flip)
-    asked = list(measured_on(dataset.validation, dataset.train, proxy.images, settings.more))
+    asked = measured_on(trained, settings.more)
     for number, (architecture, seed) in enumerate(trained.sample):
         name = trained.names[number]
         if f"{name}/probability" in known:
@@ -98,16 +111,16 @@ def answers(trained: TrainedSample, settings: Settings) -> Answers:
     )
 
 
-def measured_on(
-    validation: ImageSet, train: ImageSet, proxy: ImageSet, more: int
-) -> Iterator[ImageSet]:
-    """Yield both splits in a random order, the training images without those of the proxy."""
+def measured_on(trained: TrainedSample, more: int) -> tuple[ImageSet, ImageSet]:
+    """Return both splits in a random order: `more` training images that are not trained on."""
+    validation, train = trained.dataset.validation, trained.dataset.train
     generator = torch.Generator().manual_seed(0)
-    yield validation.select(torch.randperm(len(validation), generator=generator))
+    asked = validation.select(torch.randperm(len(validation), generator=generator))
+    proxy = trained.condensed(TRAINED_ON, 0).images
     seen = {pixels.numpy().tobytes() for pixels in proxy.pixels}
     order = torch.randperm(len(train), generator=generator)[: more + len(proxy)].tolist()
     unseen = [index for index in order if train.pixels[index].numpy().tobytes() not in seen]
-    yield train.select(torch.tensor(unseen[:more]))
+    return asked, train.select(torch.tensor(unseen[:more]))
 
 
 @torch.inference_mode()
@@ -123,13 +136,19 @@ def answer(net: nn.Module, examples: Examples) -> tuple[Array, Array]:
     return right.numpy().astype(np.uint8), own.numpy().astype(float)
 
 
-def chosen(answers: Array, truth: Array, share: float) -> Array:
-    """Return the images, so large a share, whose answers (n, m) go most with the truth (n,)."""
+def goes_with(answers: Array, truth: Array) -> Array:
+    """Return how far the answers (n, m) to each image go with the truth (n,): Spearman times a
+    constant, shape (m,)."""
     ranks = rankdata(answers, axis=0)
     ranks = (ranks - ranks.mean(0)) / np.maximum(ranks.std(0), 1e-9)
-    goes_with = ((rankdata(truth) - (len(truth) + 1) / 2) @ ranks) / len(truth)
+    found: Array = ((rankdata(truth) - (len(truth) + 1) / 2) @ ranks) / len(truth)
+    return found
+
+
+def chosen(answers: Array, truth: Array, share: float) -> Array:
+    """Return the images, so large a share, whose answers (n, m) go most with the truth (n,)."""
     count = round(share * answers.shape[1])
-    best: Array = np.argsort(-goes_with)[:count]
+    best: Array = np.argsort(-goes_with(answers, truth))[:count]
     return best
 
 
@@ -153,9 +172,11 @@ def in_halves(found: Answers, validation: Array, test: Array, share: float) -> A
 def to_markdown(found: Answers, validation: Array, test: Array) -> str:
     """Return the tables."""
     whole = found.is_right.shape[1]
+    first = found.part(slice(FIRST))
     lines = [
-        f"# Measured on which images?\n\n{len(test)} ConvNets, one training each on 500 random "
-        "images of CIFAR-10; Spearman with the test accuracy of full trainings [95% interval].\n",
+        f"# Measured on which images?\n\n{len(found.names)} ConvNets, one training each on 500 "
+        "random images of CIFAR-10; Spearman with the test accuracy of full trainings [95% "
+        "interval].\n",
         "| images | accuracy | mean probability of the label | accuracy times likelihood |",
         "|---|---|---|---|",
     ]
@@ -163,16 +184,16 @@ def to_markdown(found: Answers, validation: Array, test: Array) -> str:
         accuracy = found.is_right[:, :count].mean(1)
         scores = (accuracy, found.probability[:, :count].mean(1), accuracy * found.likelihood)
         rho = [spearman(each, test) for each in scores]
-        cells = [f"{each.value:.2f} [{each.low:.2f}, {each.high:.2f}]" for each in rho]
+        cells = [interval(each) for each in rho]
         lines.append(f"| {count:,} | {' | '.join(cells)} |")
     lines += [
-        "\nImages chosen by half of the candidates, Spearman of the other half "
+        f"\nImages chosen by half of the first {len(first.names)}, Spearman of the other half "
         f"({HALVES} halvings, medians and quartiles):\n",
         "| share | accuracy on all | on chosen | minus all | probability on chosen | minus all |",
         "|---|---|---|---|---|---|",
     ]
     for share in SHARES:
-        whole_set, *by_chosen = in_halves(found, validation, test, share).T
+        whole_set, *by_chosen = in_halves(first, validation[:FIRST], test[:FIRST], share).T
         columns = [whole_set]
         for each in by_chosen:
             columns += [each, each - whole_set]
@@ -181,7 +202,34 @@ def to_markdown(found: Answers, validation: Array, test: Array) -> str:
             for each in columns
         ]
         lines.append(f"| {share:.0%} | {' | '.join(cells)} |")
+    if len(test) > FIRST:
+        lines += confirmed(first, found.part(slice(FIRST, None)), validation[:FIRST], test[FIRST:])
     return "\n".join(lines) + "\n"
+
+
+def confirmed(first: Answers, later: Answers, validation: Array, test: Array) -> Iterator[str]:
+    """Yield the table of how images chosen on the first candidates rank the later ones."""
+    yield (
+        f"\nImages chosen by all of the first {len(first.names)}, Spearman of the "
+        f"{len(later.names)} that came later [95% interval]:\n"
+    )
+    yield "| share | accuracy on all | on chosen | minus all | probability on chosen | minus all |"
+    yield "|---|---|---|---|---|---|"
+    everywhere = later.is_right.mean(1)
+    for share in SHARES:
+        cells = [interval(spearman(everywhere, test))]
+        for ours, theirs in (
+            (first.is_right, later.is_right),
+            (first.probability, later.probability),
+        ):
+            scores = theirs[:, chosen(ours, validation, share)].mean(1)
+            difference = compare(scores, everywhere, test).difference
+            cells += [interval(spearman(scores, test)), interval(difference, "+")]
+        yield f"| {share:.0%} | {' | '.join(cells)} |"
+
+
+def interval(found: Estimate, sign: str = "") -> str:
+    return f"{found.value:{sign}.2f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]"
 
 
 def main(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 The rows of all trainings lie in one scores.csv, where the same command goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import islice
@@ -52,7 +52,9 @@ class SampleOptions:
     draws: int = 2
     """Of each set."""
     n: int = 30
-    """Candidates."""
+    """Candidates that are drawn."""
+    skip: int = 0
+    """Of these, so many of the first are left out."""
     is_fresh: bool = False
     """Of NAS-Bench-201: cells that the committed audit did not draw."""
     workers: str = "auto"
@@ -80,14 +82,14 @@ class TrainedSample:
         options = self._options
         if options.space == "nas_bench_201":
             if options.is_fresh:
-                return list(islice(fresh_cells(self.space), options.n))
-            return ranking_protocols.sample(self.space, options.n)
+                return list(islice(fresh_cells(self.space), options.skip, options.n))
+            return ranking_protocols.sample(self.space, options.n)[options.skip :]
 
         def is_allowed(cost: Cost) -> bool:
             return options.max_macs is None or cost.macs <= options.max_macs
 
         drawn = audited_sample(self.space, [], is_allowed=is_allowed, seed=0)
-        return list(islice(drawn, options.n))
+        return list(islice(drawn, options.skip, options.n))
 
     @cached_property
     def names(self) -> list[str]:
@@ -118,6 +120,18 @@ class TrainedSample:
         `shrink` are settings of the space; where the proxy is distilled, `distil_steps` are those
         of the distillation, by default its recipe's.
         """
+        return self.estimate_made(
+            proxy, lambda name, number: self.condensed(name, number, distil_steps), steps, shrink
+        )
+
+    def estimate_made(
+        self,
+        proxy: str,
+        make: Callable[[str, int], Proxy],
+        steps: int,
+        shrink: dict[str, int] | None = None,
+    ) -> Estimator:
+        """Do the same where `make` returns the set of a name and a number."""
         options = self._options
         scorer = Scorer(
             table=ProxyScores(
@@ -126,7 +140,7 @@ class TrainedSample:
                 dataset=self.dataset,
                 trainer=self._trainer,
             ),
-            condense=lambda name, number: self.condensed(name, number, distil_steps),
+            condense=make,
             num_seeds=options.draws,
             training=Training(steps=steps, flip=self.dataset.flip),
             measure=MEASURES[0],
