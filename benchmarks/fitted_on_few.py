@@ -106,17 +106,22 @@ def by_model(given: Array, pool: Pool, count: int, splits: int) -> Array:
 
 
 def lost_in_turn(alone: Array, given: Array, pool: Pool, count: int, splits: int) -> list[float]:
-    """Return the points lost in each draw where a score and the model pick in turn.
-
-    As atom_nas/pipeline/best.py does: by the higher of the two ranks, of equals by their sum.
-    """
+    """Return the points lost in each draw where a score and the model pick in turn."""
     found, truth = [], validation(pool)
     for known, others in draws(pool, count, splits):
         model = make_model(count).fit(given[known], truth[known]).predict(given[others])
-        ranks = np.stack([rankdata(alone[others]), rankdata(model)])
-        both = ranks.max(0) + ranks.sum(0) / (4 * len(others))
-        found.append(lost(both, others, pool))
+        found.append(lost(in_turn(alone[others], model), others, pool))
     return found
+
+
+def in_turn(first: Array, second: Array) -> Array:
+    """Return scores (n,) that order as two scores do in turn.
+
+    As atom_nas/pipeline/best.py does: by the higher of the two ranks, of equals by their sum.
+    """
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    both: Array = ranks.max(0) + ranks.sum(0) / (4 * len(first))
+    return both
 
 
 def lost(scores: Array, others: Places, pool: Pool) -> float:
