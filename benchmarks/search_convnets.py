@@ -95,7 +95,7 @@ class ConvNets:
         }
         known = dict.fromkeys(row["candidate"] for row in self.truth)
         names = [each for each in known if all(each in scored for scored in own.values())]
-        nets = [_net(space, each) for each in names]
+        nets = [net_of(space, each) for each in names]
         macs = float(np.mean([space.cost(net).macs for net in nets]))
         proxies: dict[str, tuple[Estimator, ...]] = {}
         for proxy, key in draws:
@@ -164,7 +164,7 @@ class ConvNets:
         return scores.estimators(nets)
 
 
-def _net(space: Space, name: str) -> Any:
+def net_of(space: Space, name: str) -> Any:
     """Return the architecture called `name`."""
     words = [int(word) if word.isdigit() else word for word in name.split("-")]
     return space.module.Architecture(**dict(zip(CHOICES, words, strict=True)))
