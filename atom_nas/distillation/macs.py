@@ -13,9 +13,9 @@ from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, FORWARD_TO_IMAGES
 def count_distillation(recipe: Recipe, train: ImageSet, images_per_class: int) -> float:
     """Return the MACs of a distillation.
 
-    A step shows a frozen net the real batch of every class forward, and the synthetic images forward
-    and backward. Whitening takes the covariance of the N training images of D pixels and transforms
-    them: 2 N D^2.
+    A step shows a frozen net the real batch of every class forward, and the synthetic images
+    forward and backward. Whitening takes the covariance of the N training images of D pixels and
+    transforms them: 2 N D^2.
     """
     net = measure_cost(
         lambda: FeatureNet(
