@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import pytest
 from made_toy import make_images
+from torch.utils.flop_counter import FlopCounterMode
 
 from atom_nas.distillation.macs import count_distillation, count_embedding
+from atom_nas.distillation.matching import Matching
+from atom_nas.distillation.methods import atom
 from atom_nas.distillation.recipes import Recipe
+from atom_nas.training.convnet import FeatureNet
 
 RECIPE = Recipe(steps=5, learning_rate=1.0, width=2, depth=1, real_batch=7)
 LAYER = 9 * 2 * 16  # a 3x3 convolution from 1 channel to 2 on 4 x 4 pixels
@@ -15,6 +19,24 @@ LAYER = 9 * 2 * 16  # a 3x3 convolution from 1 channel to 2 on 4 x 4 pixels
 def test_a_step_shows_real_images_forward_and_synthetic_ones_both_ways():
     macs = count_distillation(RECIPE, make_images(20, 0), images_per_class=3)
     assert macs == 5 * 2 * (7 + 2 * 3) * LAYER
+
+
+def test_a_step_takes_what_torch_counts():
+    """A multiply-add is two operations; the gradient of augmentation and norms has none here."""
+    train = make_images(20, 0)
+    recipe = replace(RECIPE, norm="batch")  # classes go through one pass, in this thread
+    matching = Matching(
+        real=train.pixels.float(),
+        class_indices=train.class_indices(),
+        describe=atom.describe,
+        recipe=recipe,
+        seed=0,
+    )
+    net = FeatureNet(train.image_shape, width=recipe.width, depth=recipe.depth, norm=recipe.norm)
+    net.requires_grad_(False)
+    with FlopCounterMode(display=False) as counter:
+        matching.gradient(matching.random_start(3), net, 0)
+    assert counter.get_total_flops() == 2 * count_distillation(recipe, train, 3) / recipe.steps
 
 
 def test_whitening_is_counted():
