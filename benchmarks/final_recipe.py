@@ -119,10 +119,11 @@ def silent(steps: int, best: Best | None) -> None:
 
 def to_markdown(rows: Sequence[Mapping[str, str]], num_judging: int) -> str:
     """Return the tables, one for each data and number of epochs."""
-    found: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = {}
+    found: dict[tuple[str, str], dict[tuple[str, str], dict[str, float]]] = {}
     for row in rows:
         cells = found.setdefault((row["data"], row["epochs"]), {})
-        cells.setdefault((row["recipe"], row["net"]), []).append(100 * float(row["accuracy"]))
+        by_seed = cells.setdefault((row["recipe"], row["net"]), {})
+        by_seed[row["seed"]] = 100 * float(row["accuracy"])
     lines = [
         f"# Which recipe do exported nets learn by?\n\nAccuracy in % on {num_judging:,} validation "
         "images, mean over seeds ± standard error; gain over plain, paired by net and seed.\n"
@@ -135,13 +136,12 @@ def to_markdown(rows: Sequence[Mapping[str, str]], num_judging: int) -> str:
         ]
         lines.append("|---" * (len(nets) + 3) + "|")
         for recipe in dict.fromkeys(recipe for recipe, _ in cells):
-            texts = [in_words(cells.get((recipe, net), [])) for net in nets]
+            texts = [in_words(list(cells.get((recipe, net), {}).values())) for net in nets]
             pairs = [
-                ours - plain
+                ours - cells["plain", net][seed]
                 for net in nets
-                for ours, plain in zip(
-                    cells.get((recipe, net), []), cells.get(("plain", net), []), strict=False
-                )
+                for seed, ours in cells.get((recipe, net), {}).items()
+                if seed in cells.get(("plain", net), {})
             ]
             lines.append(f"| {recipe} | {' | '.join(texts)} | {in_words(pairs)} | {len(pairs)} |")
     return "\n".join(lines) + "\n"
