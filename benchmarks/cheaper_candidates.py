@@ -17,10 +17,11 @@ from pathlib import Path
 
 import command
 import numpy as np
+from intervals import interval
 from trained_sample import MEASURES, SampleOptions, TrainedSample
 
 from atom_nas.audit.comparison import compare
-from atom_nas.audit.ranking import Estimate, spearman
+from atom_nas.audit.ranking import spearman
 from atom_nas.parsing import parse_settings
 from atom_nas.scoring import objective
 from atom_nas.scoring.estimator import Estimator
@@ -108,23 +109,18 @@ def to_markdown(settings: Settings, found: dict[str, Estimator], truth: np.ndarr
         assert each.repeats is not None
         gap = compare(each.scores, base.scores, truth, seed=0).difference
         one = np.mean([spearman(draw, truth).value for draw in each.repeats])
-        others = [shown(spearman(each.variants[key], truth)) for key in MEASURES[1:]]
+        others = [interval(spearman(each.variants[key], truth)) for key in MEASURES[1:]]
         cells = [
             name,
             f"{each.seconds_per_candidate:.1f}",
             f"{each.macs_per_candidate / base.macs_per_candidate:.2f}",
-            shown(spearman(each.scores, truth)),
-            "" if each is base else f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]",
+            interval(spearman(each.scores, truth)),
+            "" if each is base else interval(gap, "+"),
             f"{one:.2f}",
             *others,
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def shown(estimate: Estimate) -> str:
-    """Return it with its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from committed_rows import BOX, NAS_BENCH_201, Scored, all_scored
+from intervals import interval
 from recompute_audits import RESULTS
 from scipy.stats import rankdata
 from sklearn.linear_model import RidgeCV
@@ -119,7 +120,7 @@ def to_markdown(sets: Sequence[Scored], found: Sequence[dict[str, Array]]) -> st
         for own, title, scores in zip(sets, titles, found, strict=True):
             if name in scores:
                 gap = compare(scores[name], scores[DEFAULT_MEASURE], own.truth).difference
-                gaps.append(f"- {title}: {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]")
+                gaps.append(f"- {title}: {interval(gap, '+')}")
         said.append("\n".join([f"{name}", "", *gaps]))
     head = (
         "# What of a training ranks best?\n\nSpearman with full data, the mean of the measure over "

@@ -18,17 +18,17 @@ from typing import Any
 
 import command
 import torch
+from measured_images import without
 from recompute_audits import RESULTS
 from search_convnets import net_of
 
-from atom_nas.data.images import ImageSet
 from atom_nas.data.sources import open_dataset
 from atom_nas.distillation.ready import Ready
 from atom_nas.scoring.space import load_space
 from atom_nas.storage.files import CACHE, write_atomically
 from atom_nas.storage.row_log import RowLog
 from atom_nas.training.batches import Examples
-from atom_nas.training.final import Best, fit_to_best
+from atom_nas.training.final import fit_to_best
 from atom_nas.training.fit import evaluate
 from atom_nas.training.memory import keep_freed_memory
 from atom_nas.training.schedule import Training
@@ -92,7 +92,13 @@ def main(settings: Settings) -> None:
         built = space.build(net_of(space, net), seed=seed)
         checkpoint = settings.out / "checkpoint.safetensors"
         best, seconds = fit_to_best(
-            built, train, choosing, training, seed=seed, checkpoint=checkpoint, watch=silent
+            built,
+            train,
+            choosing,
+            training,
+            seed=seed,
+            checkpoint=checkpoint,
+            watch=lambda *_: None,
         )
         checkpoint.unlink()
         built.load_state_dict(best.weights)
@@ -104,17 +110,6 @@ def main(settings: Settings) -> None:
         )
         print(f"{' '.join(key)}: {found.accuracy:.1%}", flush=True)
         write_atomically(settings.out / "results.md", to_markdown(table.rows, len(held.labels)))
-
-
-def without(images: ImageSet, others: ImageSet) -> ImageSet:
-    """Return those of `images` that are not among `others`."""
-    known = {pixels.numpy().tobytes() for pixels in others.pixels}
-    left = [i for i, pixels in enumerate(images.pixels) if pixels.numpy().tobytes() not in known]
-    return images.select(torch.tensor(left))
-
-
-def silent(steps: int, best: Best | None) -> None:
-    """Say nothing."""
 
 
 def to_markdown(rows: Sequence[Mapping[str, str]], num_judging: int) -> str:

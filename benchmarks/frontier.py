@@ -19,6 +19,7 @@ import command
 import frontier_choices
 import frontier_figure
 import numpy as np
+from intervals import interval
 from trained_sample import MEASURES, SampleOptions, TrainedSample, by, method_of, size_of
 
 from atom_nas.audit.comparison import compare
@@ -136,7 +137,7 @@ def to_markdown(settings: Settings, views: Mapping[str, Found], truth: Array) ->
         cells = [
             key[0],
             f"{key[1]}",
-            f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
+            interval(rho),
             *(f"{other.value:.2f}" for other in others),
             by_heart(each, truth),
             f"{np.nanmean(each.variants['accuracy']):.1%}",
@@ -164,8 +165,7 @@ def minus(key: tuple[str, int], name: str, found: Found, truth: Array) -> str:
     other = found.get((name, key[1]))
     if other is None or other is found[key]:
         return ""
-    gap = compare(found[key].ranked, other.ranked, truth, seed=0).difference
-    return f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]"
+    return interval(compare(found[key].ranked, other.ranked, truth, seed=0).difference, "+")
 
 
 def in_words(worth: Worth) -> str:

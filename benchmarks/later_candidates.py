@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import command
 import numpy as np
 from fitted_on_few import in_turn, lost
+from intervals import interval
 from search_convnets import box
 from search_pool import Pool, part
 
@@ -69,12 +70,10 @@ def main(settings: Settings) -> None:
     ordered = dict(orders(pool, truth, first, later))
     best, *_ = ordered
     for name, scores in ordered.items():
-        rho = spearman(scores, truth[later])
-        cells = [name, f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]"]
+        cells = [name, interval(spearman(scores, truth[later]))]
         for other in (best, FREE):
             by = compare(scores, ordered[other], truth[later]).difference
-            said = f"{by.value:+.2f} [{by.low:+.2f}, {by.high:+.2f}]"
-            cells.append("" if name == other else said)
+            cells.append("" if name == other else interval(by, "+"))
         cells.append(f"{rank_correlation(scores, pool.test[later]):.2f}")
         print(f"| {' | '.join(cells)} | {lost(scores, later, pool):.2f} |")
 

@@ -19,7 +19,7 @@ import command
 import measured_images
 import numpy as np
 import torch
-from measured_images import interval
+from intervals import interval
 from trained_sample import MEASURES, TrainedSample, by
 
 from atom_nas.audit.comparison import compare

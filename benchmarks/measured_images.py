@@ -20,12 +20,13 @@ from pathlib import Path
 import command
 import numpy as np
 import torch
+from intervals import interval
 from scipy.stats import rankdata
 from torch import nn
 from trained_sample import CPU, SampleOptions, TrainedSample
 
 from atom_nas.audit.comparison import compare
-from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
+from atom_nas.audit.ranking import rank_correlation, spearman
 from atom_nas.data.images import ImageSet
 from atom_nas.scoring.estimator import Array
 from atom_nas.storage.files import write_atomically
@@ -117,10 +118,16 @@ def measured_on(trained: TrainedSample, more: int) -> tuple[ImageSet, ImageSet]:
     generator = torch.Generator().manual_seed(0)
     asked = validation.select(torch.randperm(len(validation), generator=generator))
     proxy = trained.condensed(TRAINED_ON, 0).images
-    seen = {pixels.numpy().tobytes() for pixels in proxy.pixels}
-    order = torch.randperm(len(train), generator=generator)[: more + len(proxy)].tolist()
-    unseen = [index for index in order if train.pixels[index].numpy().tobytes() not in seen]
-    return asked, train.select(torch.tensor(unseen[:more]))
+    order = torch.randperm(len(train), generator=generator)[: more + len(proxy)]
+    unseen = without(train.select(order), proxy)
+    return asked, unseen.select(torch.arange(len(unseen))[:more])
+
+
+def without(images: ImageSet, others: ImageSet) -> ImageSet:
+    """Return those of `images` that are not among `others`, in their order."""
+    known = {pixels.numpy().tobytes() for pixels in others.pixels}
+    left = [i for i, pixels in enumerate(images.pixels) if pixels.numpy().tobytes() not in known]
+    return images.select(torch.tensor(left))
 
 
 @torch.inference_mode()
@@ -226,10 +233,6 @@ def confirmed(first: Answers, later: Answers, validation: Array, test: Array) ->
             difference = compare(scores, everywhere, test).difference
             cells += [interval(spearman(scores, test)), interval(difference, "+")]
         yield f"| {share:.0%} | {' | '.join(cells)} |"
-
-
-def interval(found: Estimate, sign: str = "") -> str:
-    return f"{found.value:{sign}.2f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]"
 
 
 def main(settings: Settings) -> None:

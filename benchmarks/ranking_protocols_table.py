@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from intervals import interval
 from numpy.typing import NDArray
 from ranking_protocols import PARTS, VARIANTS, sample
 
@@ -84,11 +85,11 @@ def images_table(found: dict[str, Rows], names: list[str], truth: NDArray[np.flo
         ]
         cells = [
             *(name, f"{len(draws)}", f"{scores(rows, names, 'seconds').sum(0).mean():.0f}"),
-            f"{rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}]",
-            f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]" if name != "random" else "",
+            interval(rho),
+            interval(gap, "+") if name != "random" else "",
             f"{np.mean([rank_correlation(draw, truth) for draw in draws]):.2f}",
             f"{reliability(draws):.2f}" if len(draws) > 1 else "",
-            *(f"{other.value:.2f} [{other.low:.2f}, {other.high:.2f}]" for other in others),
+            *map(interval, others),
             f"{100 * draws.mean():.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")

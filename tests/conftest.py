@@ -8,14 +8,6 @@ from atom_nas.export import folder as export
 
 torch.set_num_threads(1)
 
-LONGEST = ("test_soak.py", "test_kill.py", "test_cluster_runs.py", "test_faults.py")
-"""Files whose tests take minutes."""
-
-
-def pytest_collection_modifyitems(items):
-    """Begin with the longest files, so that no process is left with one at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
-
 
 @pytest.fixture
 def quiet():

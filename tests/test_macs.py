@@ -22,7 +22,7 @@ def test_a_step_shows_real_images_forward_and_synthetic_ones_both_ways():
 
 
 def test_a_step_takes_what_torch_counts():
-    """A multiply-add is two operations; the gradient of augmentation and norms has none here."""
+    """It counts convolutions, a multiply-add as two operations, and no norm or augmentation."""
     train = make_images(20, 0)
     recipe = replace(RECIPE, norm="batch")  # classes go through one pass, in this thread
     matching = Matching(
