@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 from made_search import FAST, SOURCE, Recorder, ignore, make_search, make_space, score
 
-from atom_nas.scoring.space import load_space
+from atom_nas.scoring.space import candidate_name, load_space
 from atom_nas.search.candidate import Limits
 from atom_nas.search.journal import Journal
 from atom_nas.search.samplers import SAMPLERS
@@ -59,6 +59,25 @@ def test_the_uniform_start_is_known_ahead(tmp_path, sampler):
     assert len(uniform) == 8 and any(each.reason for each in uniform)
     assert ahead == recorder.calls[: len(ahead)] and 0 < len(ahead) < 8
     assert search.uniform_start(12) == ahead and len(recorder.calls) < 12
+
+
+@pytest.mark.parametrize("sampler", FAST)
+def test_the_uniform_start_is_of_those_that_may_start_as_far_as_they_turn_up(tmp_path, sampler):
+    """What is passed over is no trial, and the optimiser picks among all."""
+    space, allowed = make_space(tmp_path), {"2-1-relu", "3-2-tanh", "5-4-relu", "9-3-tanh"}
+    search = make_search(
+        tmp_path / "search",
+        space,
+        sampler=sampler,
+        num_uniform=6,
+        may_start=lambda architecture: candidate_name(architecture) in allowed,
+    )
+    found = search.run(10, ignore)
+    assert {each.name for each in found[:4]} == allowed
+    assert len({each.name for each in found} - allowed) == 6
+    assert [each.is_uniform for each in found] == [True] * 6 + [False] * 4
+    names = {trial.user_attrs["candidate"] for trial in search.trials.find()}
+    assert names == {each.name for each in found}
 
 
 @pytest.mark.parametrize("optimiser", ["tpe", "nsga2"])

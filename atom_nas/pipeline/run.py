@@ -111,7 +111,11 @@ class Run:
         )
         fresh = (each for each in drawn if candidate_name(each[0]) not in last)
         told = chain(fresh, self.chosen_on)
-        return (each for each in told if self.table is None or self.table.can_tell(each[0]))
+        return (each for each in told if self.can_audit(each[0]))
+
+    def can_audit(self, architecture: Any) -> bool:
+        """Say whether there can be a truth of `architecture`: a table of a sample has no others."""
+        return self.table is None or self.table.can_tell(architecture)
 
     def settled(self) -> TrainedTruth:
         """Return the full-data trainings, at a length that suffices."""

@@ -165,6 +165,7 @@ class Pipeline:
             cost=run.budget.cost,
             sampler=options.sampler,
             num_uniform=options.num_uniform,
+            may_start=run.can_audit,
             seed=options.seed,
             objectives=run.objectives,
         )

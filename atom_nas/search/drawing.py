@@ -17,7 +17,9 @@ from atom_nas.training.cost import Cost
 from atom_nas.training.devices import is_device_failure
 
 MAX_REPEATS = 20
-"""After so many trials in a row that repeat a candidate or break a limit, draw uniformly."""
+"""After so many trials in a row that repeat a candidate or break a limit, draw uniformly of all."""
+MAX_PASSED_OVER = 300
+"""So many uniform draws that may not start a search are passed over for one that may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class Drawing:
     limits: Limits
     cost: Callable[[Any], Cost]
     """What a candidate costs; raises where it cannot be built."""
+    may_start: Callable[[Any], bool]
+    """Whether an architecture may be among the uniform draws, as far as such turn up."""
     sampler: str
     seed: int
 
@@ -39,12 +43,16 @@ class Drawing:
         self, study: Study, found: Sequence[FrozenTrial], standing: Standing, is_start: bool
     ) -> tuple[FrozenTrial, str | None]:
         """Return a trial, RUNNING where it is to be tried, and why it failed already, if it did."""
-        is_uniform = is_start or standing.idle >= MAX_REPEATS
+        is_stuck = standing.idle >= MAX_REPEATS
+        is_uniform = is_start or is_stuck
         seed = derive_seed(self.seed, "sampler", standing.drawn)
         if standing.given_up is not None and not is_start:
             seed = derive_seed(seed, standing.given_up)
         sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
-        trial, sheet = draft(study.study, found, sampler)
+        for _ in range(MAX_PASSED_OVER):
+            trial, sheet = draft(study.study, found, sampler)
+            if is_stuck or not is_start or self._can_start(trial):
+                break
         trial.set_user_attr(DRAW, standing.drawn)
         trial.set_user_attr("uniform", is_start)
         state, values, reason = TrialState.RUNNING, None, None
@@ -63,6 +71,14 @@ class Drawing:
             system_attrs=sheet.trial.system_attrs,
         )
         return drawn, reason
+
+    def _can_start(self, trial: optuna.Trial) -> bool:
+        """Say whether `trial` may start a search; where it suggests nothing, it fails later."""
+        try:
+            architecture = self.space.sample(trial)
+        except Exception:
+            return True
+        return self.may_start(architecture)
 
     def _propose(
         self, trial: optuna.Trial, standing: Standing

@@ -45,6 +45,8 @@ class Search:
     sampler: str
     num_uniform: int
     """The first so many candidates are drawn uniformly."""
+    may_start: Callable[[Any], bool] = lambda architecture: True
+    """Whether an architecture may be among these, as far as such turn up."""
     seed: int
     objectives: Objectives = field(default_factory=Objectives)
     cost: Callable[[Any], Cost] | None = None
@@ -178,6 +180,7 @@ class Search:
             space=self.space,
             limits=self.limits,
             cost=self._cost,
+            may_start=self.may_start,
             sampler=self.sampler,
             seed=self.seed,
         )
