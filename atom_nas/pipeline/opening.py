@@ -108,6 +108,8 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs "
                 "changes that."
             )
+        if dataset.excerpt:
+            note(f"what {dataset.name} brings scores of is not trained again on the proxy.")
         if data.excerpt:
             note(
                 f"nets are exported with weights from the {len(data.train):,} images of "

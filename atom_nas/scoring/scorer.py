@@ -94,6 +94,8 @@ class Scorer:
 
         Where `may_begin` says no, those under way are finished and the others left.
         """
+        if all(self.has(name, architecture) for architecture, _ in sample):
+            return
         total = len(sample) * len(self.proxies(name))
         for _ in follow(self.fill(name, sample, may_begin), name, total=total, unit="training"):
             pass
