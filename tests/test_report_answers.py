@@ -181,6 +181,8 @@ def test_a_run_can_go_on_by_what_it_lacks(results):
         "--audit-size 45",
         "--top-k 6",
     ]
+    used_up = replace(results, asked_size=45)
+    assert not any(step.option.startswith("--audit-size") for step in steps(used_up))
     assert steps(replace(results, trials=(), audit=None)) == []
 
 

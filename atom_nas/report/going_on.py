@@ -33,7 +33,8 @@ def _search(results: Results) -> Iterator[Step]:
 def _audit(results: Results) -> Iterator[Step]:
     if not (audit := results.audit):
         return
-    if more := audit.plan.more_candidates:
+    are_all = audit.n < (results.asked_size or 0)
+    if (more := audit.plan.more_candidates) and not are_all:
         yield Step(
             option=f"--audit-size {audit.n + more}",
             purpose=f"a surer ranking: {audit.n} candidates are audited so far, "

@@ -118,6 +118,8 @@ class Results:
     went by something else than the score, or the truth of the audited is a table's."""
     audit: Audit | None
     """None where there was only a search."""
+    asked_size: int | None
+    """The candidates that an audit was asked for, None for the default: there may be no more."""
     importances: Importances | None
     """None where no search wrote them."""
     previews: tuple[Preview, ...]
@@ -172,6 +174,7 @@ def read_results(run: Path) -> Results:
         full_seconds=sum(s for row in trained if math.isfinite(s := number(row["seconds"]))),
         others=_others(trials, truth, audit, options),
         audit=audit,
+        asked_size=options.get("audit_size"),
         importances=_importances(run / "importances.json"),
         previews=tuple(_previews(run / "proxies")),
         exports=tuple(

@@ -34,7 +34,7 @@ class Training:
             raise ValueError(f"steps, batch_size and learning_rate must be positive: {self}")
         if not 0 < self.stop <= 1:
             raise ValueError(f"stop is {self.stop}; it must be above 0 and at most 1")
-        if not (0 <= self.warm_up <= 1 and 0 <= self.label_smoothing < 1):
+        if not (0 <= self.warm_up < 1 and 0 <= self.label_smoothing < 1):
             raise ValueError(f"warm_up and label_smoothing must be shares: {self}")
 
     def images_of_epoch(self, num_images: int) -> int:
