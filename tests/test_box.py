@@ -130,20 +130,23 @@ def test_a_second_condensation_is_refused(box):
     one_line(caught, "--proxy-seeds 1")
 
 
-def test_an_audit_takes_its_candidates_from_the_table_and_trains_none(tmp_path, monkeypatch):
+def test_a_search_starts_and_an_audit_is_in_the_table_and_trains_none(tmp_path, monkeypatch):
     def run(_, jobs, may_begin):
         assert not jobs
         return iter(())
 
     monkeypatch.setattr(Trainer, "run", run)
-    options = Options(dataset="cifar10_box", out=tmp_path / "run", data_dir=tmp_path, device="cpu")
+    own = {"dataset": "cifar10_box", "trials": 3}  # all of them drawn uniformly
+    options = Options(**own, out=tmp_path / "run", data_dir=tmp_path, device="cpu")
     with open_pipeline(options) as pipeline:
+        start = [each.name for each in pipeline.search()]
         sample = list(pipeline.run.audited())
         measured = pipeline.run.table.measure_all(sample)
         scorer = pipeline.run.scorer()
         found = [scorer.estimate(proxy, sample) for proxy in ("atom_ipc50", "random_ipc50")]
     rows = rows_of(cifar10_box.BOX / "truth.csv")
     names = [candidate_name(architecture) for architecture, _ in sample]
+    assert names[:3] == start
     assert sorted(names) == sorted({row["candidate"] for row in rows})
     assert all(0 < each.validation[0] < 1 and each.test and each.macs for each in measured)
     for each in found:

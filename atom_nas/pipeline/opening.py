@@ -109,7 +109,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
                 "changes that."
             )
         if dataset.excerpt:
-            note(f"what {dataset.name} brings scores of is not trained again on the proxy.")
+            note(
+                f"candidates that {dataset.name} has scores of are not trained again on the proxy."
+            )
         if data.excerpt:
             note(
                 f"nets are exported with weights from the {len(data.train):,} images of "
