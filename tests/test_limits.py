@@ -73,8 +73,8 @@ def test_the_limit_holds_in_a_search_and_is_told_to_its_sampler(
 ):
     evaluate = Recorder()
     search = limited(tmp_path, space, evaluate, sampler=sampler, num_uniform=4)
-    found = search.run(10, ignore)
-    assert len(found) == len(evaluate.calls) == 10
+    found = search.run(7, ignore)
+    assert len(found) == len(evaluate.calls) == 7
     assert all(each.architecture.depth <= 2 for each in found)
     assert all(each.cost.latency_ms == each.architecture.depth for each in found)
     trials = search.trials.find()
