@@ -5,5 +5,5 @@ which returns for every candidate (by `space.candidate_name`) what full-data tra
 `{"accuracies": [fractions on validation images, one a seed], "seconds": of a training, NaN if not
 known}` and, where known, `"test_accuracies"`; and `images_shown(dataset)`, by a training, repeats
 counted, 0 if not known. Where it defines `IS_SAMPLE = True`, its candidates are uniform draws of
-the space, and audits take theirs among them.
+the space, among which audits take theirs and searches their uniform draws.
 """
