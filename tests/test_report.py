@@ -199,6 +199,24 @@ def test_the_remarks_and_the_correction_are_on_the_page(run):
         assert part in page, part
 
 
+def test_candidates_in_a_table_of_truth_stand_with_what_it_says(tmp_path):
+    run = make_run(tmp_path)
+    assert "In the table" not in tables(write_markdown(run))[3][0]
+    (run / "truth.csv").unlink()
+    best = tables(write_markdown(run))[3]
+    assert best[0][5] == "In the table (%)"
+    known = dict(zip(AUDIT.candidates, AUDIT.truth, strict=True))
+    expected = [f"{100 * known[row[1]]:.1f}" if row[1] in known else "n/a" for row in best[1:]]
+    assert [row[5] for row in best[1:]] == expected and len({*expected}) > 2
+    page = Page((run / "report.html").read_text(encoding="utf-8"))
+    assert "In the table (%)" in page.text
+
+
+def write_markdown(run):
+    write_report(run)
+    return (run / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_search_alone_has_a_report_that_says_what_is_missing(tmp_path):
     run = make_run(tmp_path)
     only_searched(run)

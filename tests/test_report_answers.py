@@ -144,7 +144,7 @@ def test_a_point_says_where_a_training_failed(results):
 def test_a_ranking_of_trainings_that_tell_nothing_apart_is_not_sure(results):
     figures = replace(AUDIT.proxy, spearman=Estimate(value=0.9, low=0.8, high=0.95))
     candidates = tuple(map(str, range(40)))
-    audit = replace(AUDIT, proxy=figures, candidates=candidates)
+    audit = replace(AUDIT, proxy=figures, candidates=candidates, truth=(0.5,) * 40)
     assert answers(replace(results, audit=audit))[2].answer.startswith("Sure: ")
     audit = replace(audit, caution="25 of 40 candidates classify at chance.")
     assert answers(replace(results, audit=audit))[2].answer.startswith("Not sure: ")

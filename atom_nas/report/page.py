@@ -97,6 +97,7 @@ def _content(results: Results, plates: list[Plate]) -> dict[str, Any]:
         "is_timed": any(math.isfinite(trial.latency_ms) for trial in results.trials),
         "objective": wording.MEASURES.get(results.objective, results.objective),
         "truth": results.truth,
+        "in_table": results.in_table,
         "failed": [trial for trial in results.trials if not trial.is_complete],
         "steps": steps(results),
         "failed_in_full": [name for name, accuracy in failed if accuracy is None],

@@ -144,8 +144,21 @@ class Results:
 
     @property
     def is_truth_made_here(self) -> bool:
-        """Whether all audited candidates were trained in this folder, as without a table."""
-        return self.audit is not None and self.truth.keys() >= set(self.audit.candidates)
+        """Whether the audited were trained in this folder, but for those that failed."""
+        return self.audit is not None and self.truth.keys() >= self._audited.keys()
+
+    @property
+    def in_table(self) -> dict[str, float]:
+        """What a table of truth says of the audited; nothing where they were trained here."""
+        return {} if self.is_truth_made_here else self._audited
+
+    @property
+    def _audited(self) -> dict[str, float]:
+        """The full-data accuracies of the audited."""
+        if self.audit is None:
+            return {}
+        found = zip(self.audit.candidates, self.audit.truth, strict=True)
+        return {name: accuracy for name, accuracy in found if accuracy is not None}
 
 
 def read_results(run: Path) -> Results:
