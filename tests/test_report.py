@@ -212,6 +212,12 @@ def test_candidates_in_a_table_of_truth_stand_with_what_it_says(tmp_path):
     assert "In the table (%)" in page.text
 
 
+def test_no_two_sentences_of_the_markdown_run_into_one(run):
+    text = write_markdown(run)
+    assert "accuracy. The first 10 of " in text
+    assert not re.findall(r"[a-z]\.[A-Z][a-z]+ ", text)
+
+
 def write_markdown(run):
     write_report(run)
     return (run / "report.md").read_text(encoding="utf-8")
