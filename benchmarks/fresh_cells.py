@@ -6,8 +6,8 @@ The model of an audit is fitted on the 100 cells of the committed one (one draw 
 scores, and the table's accuracies), and then orders `--n` uniform draws of which nothing was known:
 these have their free scores taken and are trained on `--sets` as long as those were. Rows lie in
 <out>/free.csv and scores.csv, where the same command goes on; <out>/results.md says how each score
-ranks, over all and in the best fifth, what it costs, and what the images add to a model of the free
-scores alone.
+ranks, over all and in the best fifth, what it costs, what the images add to a model of the free
+scores alone, and how the sets differ.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ import command
 import numpy as np
 from recompute_audits import RESULTS
 from search_rows import nas_bench_201
-from trained_sample import CPU, SampleOptions, TrainedSample, split
+from trained_sample import CPU, MEASURES, SampleOptions, TrainedSample, by, split
 
 from atom_nas.audit.combination import fit_predictor
 from atom_nas.audit.comparison import compare
@@ -129,6 +129,10 @@ def to_markdown(on: Sequence[Estimator], free: Sequence[Estimator], truth: Truth
             "" if each is base else gap_in_the_best(each, base, truth),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    first, *others = on
+    for other in others:
+        gaps = [f"{gap(by(m, other), by(m, first), truth.mean)} by {m}" for m in MEASURES]
+        lines += ["", f"{other.name} minus {first.name}: {', '.join(gaps)}."]
     return "\n".join(lines) + "\n"
 
 
