@@ -66,6 +66,13 @@ class MadeRun:
     def audited(self):
         return ((each, 7) for each in self.stream)
 
+    def scorer(self):
+        """Return what scores trial 4 highest, and the others the lower the farther from it."""
+        return SimpleNamespace(
+            outcomes=lambda proxy, architecture, seed: [proxy, seed],
+            score=lambda outcomes: -abs(outcomes[1] - 4),
+        )
+
     def auditor(self):
         def predict(tried, *, fitted_on):
             self.fitted.append(fitted_on)
@@ -106,11 +113,18 @@ def test_an_audit_is_found_however_the_proxy_was_given(space, drawn, tmp_path, g
     assert found_audit(run) is None
 
 
-@pytest.mark.parametrize("objective", ["combined", "combined_ranks"])
-def test_a_search_by_a_joint_score_exports_by_it(space, drawn, objective):
-    run = MadeRun(drawn, objective)
+def test_a_search_by_ranks_exports_by_them(space, drawn):
+    run = MadeRun(drawn, "combined_ranks")
     found = best(run, searched(space, drawn), audit_of(drawn, [0.5] * N))
     assert (trials(found), run.fitted) == ([0, 1, 2], [])
+
+
+def test_a_search_by_the_model_exports_by_the_proxy_too(space, drawn):
+    accuracies = [0.5] * 25 + [0.1, 0.2, 0.9, 0.3, None]
+    run = MadeRun(drawn, "combined", top_k=4)
+    found = best(run, searched(space, drawn), audit_of(drawn, accuracies))
+    # by the proxy 4 and then 3, of equals the higher by the search; by the model 2 and then 14
+    assert (trials(found), found.fitted_on) == ([2, 4, 3, 14], N)
 
 
 def test_of_several_objectives_the_front_is_exported(space, drawn):

@@ -47,23 +47,36 @@ class Best:
 def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best:
     """Return the `options.top_k` best of a search.
 
-    Where costs count too they are spread over its front. Else they are the best by the score; and,
-    in turn, by a model where the search went by the proxy alone and there is an `audit` of enough
-    candidates.
+    Where costs count too they are spread over its front. Else they are the best by the proxy and,
+    in turn, by the model where there is an `audit` of enough candidates, or by the score of the
+    search where there is none or that is a rank among a reference.
     """
     objective, top_k = run.objective, run.options.top_k
     if run.objectives.costs:
         return Best(candidates=spread(front_of(candidates, run.objectives), top_k))
     ordered = best_first(candidates)
-    is_joint = objective.needs_audit or objective.needs_reference
-    if audit and audit.n >= MIN_CANDIDATES and not is_joint and (sample := _audited(run, audit)):
-        both = in_turn(ordered, order_by_model(run, ordered, audit, sample))
+    is_enough = audit is not None and audit.n >= MIN_CANDIDATES and not objective.needs_reference
+    if audit and is_enough and (sample := _audited(run, audit)):
+        first = order_by_proxy(run, ordered) if objective.needs_audit else ordered
+        both = in_turn(first, order_by_model(run, ordered, audit, sample))
         note(
             f"the nets to export are the best by {audit.proxy.name} and, in turn, by a model of it "
             f"and free scores that is fitted on the {audit.n} audited candidates."
         )
         return Best(candidates=both[:top_k], fitted_on=audit.n)
     return Best(candidates=ordered[:top_k])
+
+
+def order_by_proxy(run: Run, ordered: Sequence[Candidate]) -> list[Candidate]:
+    """Return the candidates, whose trainings are there, the best by the proxy alone first."""
+    scorer = run.scorer()
+
+    def score(candidate: Candidate) -> float:
+        assert candidate.seed is not None
+        found = scorer.outcomes(run.options.proxy, candidate.architecture, seed=candidate.seed)
+        return scorer.score(found)
+
+    return sorted(ordered, key=score, reverse=True)
 
 
 def order_by_model(
