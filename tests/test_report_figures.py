@@ -188,3 +188,4 @@ def test_a_diverged_candidate_counts_as_zero_in_the_sample_and_is_left_out_elsew
     markdown = (run / "report.md").read_text(encoding="utf-8")
     assert "Counted as 0 %, as their training on the full data failed: net-0.\n" in markdown
     assert tables(markdown)[3][1][1:5] == ["net-13", "89.0", "n/a", "n/a"]
+    assert "In the table" not in markdown

@@ -55,8 +55,7 @@ def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best
     if run.objectives.costs:
         return Best(candidates=spread(front_of(candidates, run.objectives), top_k))
     ordered = best_first(candidates)
-    is_enough = audit is not None and audit.n >= MIN_CANDIDATES and not objective.needs_reference
-    if audit and is_enough and (sample := _audited(run, audit)):
+    if audit and not objective.needs_reference and (sample := _audited(run, audit)):
         first = order_by_proxy(run, ordered) if objective.needs_audit else ordered
         both = in_turn(first, order_by_model(run, ordered, audit, sample))
         note(
@@ -111,7 +110,12 @@ def in_turn(first: Sequence[Candidate], second: Sequence[Candidate]) -> list[Can
 
 
 def _audited(run: Run, audit: Audit) -> Sample:
-    """Return the candidates of `audit`, none where a search made since has others come first."""
+    """Return the candidates of `audit`.
+
+    None where they are too few, or where a search made since has others come first.
+    """
+    if audit.n < MIN_CANDIDATES:
+        return []
     names = set(audit.candidates)
     sample = []
     for architecture, seed in run.audited():
