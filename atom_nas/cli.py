@@ -42,12 +42,13 @@ def distill(args: Sequence[str]) -> None:
     """Condense a data set to a few images a class."""
     options = DistillOptions(**_read("distill", DistillOptions, args))
     from atom_nas.data.sources import open_dataset
-    from atom_nas.defaults import condensation
+    from atom_nas.defaults import condensation, require_recipe_used
     from atom_nas.distillation.condense import condense, help_condense
     from atom_nas.distillation.shared_out import joined, own_device
     from atom_nas.training.devices import warm_up
     from atom_nas.training.memory import keep_freed_memory
 
+    require_recipe_used(options)
     device = own_device(options.device)
     keep_freed_memory(device)
     with joined(device) as share:

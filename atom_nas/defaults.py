@@ -59,19 +59,34 @@ def condensation(
     )
 
 
+def require_recipe_used(options: DistillOptions) -> None:
+    """Raise UserError where settings of a distillation are given for images that are selected."""
+    method, images_per_class = parse_name(options.proxy)
+    if (given := _given_of_recipe(options)) and not is_distilled(method):
+        raise UserError(
+            f"--{given[0]} changes nothing of {options.proxy}, which selects real images; leave it "
+            f"out, or distil, as --proxy atom_ipc{images_per_class} does."
+        )
+
+
+def _given_of_recipe(options: DistillOptions) -> list[str]:
+    defaults = DistillOptions()
+    return [
+        name
+        for name in ("steps", "recipe", "adjust")
+        if getattr(options, name) != getattr(defaults, name)
+    ]
+
+
 def _require_ready(options: DistillOptions, dataset: Dataset, number: int) -> None:
     """Refuse what only all the images could be condensed to."""
     assert dataset.excerpt is not None
-    problem, defaults = "", DistillOptions()
+    problem = ""
     if options.proxy not in dataset.excerpt.sets:
         problem = f"does not hold {options.proxy}; it holds {', '.join(dataset.excerpt.sets)}"
     elif number:
         problem = f"holds one {options.proxy}; take --proxy-seeds 1"
-    elif given := [
-        name
-        for name in ("steps", "recipe", "adjust")
-        if getattr(options, name) != getattr(defaults, name)
-    ]:
+    elif given := _given_of_recipe(options):
         problem = f"holds {options.proxy} ready made, which --{given[0]} does not change"
     if problem:
         raise UserError(

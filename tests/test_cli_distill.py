@@ -58,6 +58,19 @@ def test_distill_with_other_settings_leaves_the_artifact(capsys, tmp_path, data,
     assert (out / "images.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("option", [("--steps", "2"), ("--adjust", "width=8")])
+def test_settings_of_a_distillation_are_refused_where_images_are_selected(
+    capsys, tmp_path, data, option
+):
+    selected = ["distill", "--dataset", data, "--proxy", "random_ipc2", "--out", tmp_path / "out"]
+    line = error_of(capsys, [*selected, *option])
+    assert line == (
+        f"error: {option[0]} changes nothing of random_ipc2, which selects real images; leave it "
+        "out, or distil, as --proxy atom_ipc2 does."
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_distill_does_not_go_on_from_a_checkpoint_of_other_settings(
     capsys, tmp_path, data, monkeypatch
 ):
