@@ -27,6 +27,11 @@ class DamagedError(UserError):
         super().__init__(f"{path} {problem}; {first}run again the command that made it.")
         self.path, self.problem = path, problem
 
+    @property
+    def of_package(self) -> UserError:
+        """The same of a file that comes with the package."""
+        return UserError(f"{self.path} {self.problem}; install atom_nas again.")
+
 
 def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
     """Return the error for a name that does not exist, with the nearest one suggested."""
@@ -36,9 +41,9 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
 
 
-def explain(error: BaseException) -> str:
-    """Return the kind and message of `error` in one line, at most 2,000 characters."""
-    return shorten(f"{type(error).__name__}: {error}", 2000)
+def explain(error: BaseException, width: int = 2000) -> str:
+    """Return the kind and message of `error` in one line, at most `width` characters."""
+    return shorten(f"{type(error).__name__}: {error}", width)
 
 
 def hide_passwords(text: str) -> str:

@@ -170,7 +170,7 @@ def read_truth(
 ) -> Truth:
     if settings["space"] == "nas_bench_201":
         table = TruthTable.open("nas_bench_201", space, settings["dataset"])
-        measured = [table.measure(cell(space, name), seed=0) for name in names]
+        measured = [table.measure(cell(space, name)) for name in names]
         return Truth(
             validation=tuple(each.validation for each in measured),
             seconds=fmean(each.seconds for each in measured),

@@ -33,7 +33,7 @@ def nas_bench_201() -> Pool:
     names = [name for name in known if all(name in each for each in held)]
     free_rows = {(row["candidate"], row["score"]): row for row in rows_of(folder / "free.csv")}
     table = TruthTable.open("nas_bench_201", space, settings["dataset"])
-    truth = [table.measure(cell(space, name), seed=0) for name in names]
+    truth = [table.measure(cell(space, name)) for name in names]
     shrunk = space.shrunk(settings["shrink"])
     macs = float(np.mean([shrunk.cost(cell(space, name)).macs for name in names]))
     proxies: dict[str, tuple[Estimator, ...]] = {}

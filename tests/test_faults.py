@@ -106,7 +106,9 @@ def test_a_read_only_folder_is_one_line(tmp_path, inputs, only_source):
         told(run_args(*inputs, disk / "new")),
         told(run_args(*inputs, disk / "finished")),
     )
-    for each in said.split("status ")[1:]:
+    runs = said.split("status ")[1:]
+    assert len(runs) == 2, said
+    for each in runs:
         status, line = each.splitlines()
         assert status == "2" and line.startswith("error: cannot write to"), said
 

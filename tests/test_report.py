@@ -34,8 +34,6 @@ from atom_nas.report.answers import answers
 from atom_nas.report.remarks import remarks
 from atom_nas.report.results import read_results
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

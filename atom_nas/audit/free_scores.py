@@ -12,7 +12,7 @@ from atom_nas.audit.ranking import rank_average
 from atom_nas.audit.zero_cost import SCORES
 from atom_nas.data.splits import Dataset
 from atom_nas.errors import explain
-from atom_nas.scoring.estimator import Estimator
+from atom_nas.scoring.estimator import Estimator, mean_of_known
 from atom_nas.scoring.space import Space, candidate_name, no_exit
 from atom_nas.storage.files import derive_seed
 from atom_nas.storage.row_log import RowLog
@@ -117,12 +117,10 @@ def _estimator(
     name: str, found: list[tuple[float, float]], rows: list[dict[str, tuple[float, float]]]
 ) -> Estimator:
     values, seconds = np.array(found, dtype=float).T
-    macs = np.array([row["macs"][0] for row in rows])
-    known = macs[np.isfinite(macs)]
     return Estimator(
         name=name,
         kind="size" if name in SIZES else "zero_cost",
         scores=values,
-        macs_per_candidate=PASSES[name] * float(known.mean()) if known.size else 0.0,
+        macs_per_candidate=PASSES[name] * mean_of_known([row["macs"][0] for row in rows]),
         seconds_per_candidate=0.0 if name in SIZES else float(seconds.mean()),
     )

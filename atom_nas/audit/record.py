@@ -157,7 +157,7 @@ class Audit:
     """Of one training on the full data; 0 where it is not known."""
     full_seconds: float
     measure: str
-    """What of the trainings is the score of the proxy, a key of `MEASURES` in scorer.py."""
+    """What of the trainings is the score of the proxy, a key of `MEASURES` in objective.py."""
     proxy: Figures
     rivals: tuple[Rival, ...]
     combined: tuple[Combined, ...]

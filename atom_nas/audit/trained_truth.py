@@ -1,8 +1,7 @@
 """The truth: candidates trained on all the training images, then measured once.
 
 The pass that measures them reads the validation split and the test split. What chooses, fits or
-sorts uses the accuracy on the first; that on the second is only reported. No other module of the
-audit, the search or the export reads the test split.
+sorts uses the accuracy on the first; that on the second is only reported.
 """
 
 import math

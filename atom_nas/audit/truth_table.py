@@ -79,7 +79,7 @@ class TruthTable:
         """Say whether an audit may ask for `architecture`: of a sample for what is in it alone."""
         return not self._is_sample or candidate_name(architecture) in self._cells
 
-    def measure(self, architecture: Any, *, seed: int) -> Measured:
+    def measure(self, architecture: Any) -> Measured:
         """Return all that the table holds of `architecture`; UserError where that is nothing."""
         name = candidate_name(architecture)
         if name not in self._cells:
@@ -95,7 +95,7 @@ class TruthTable:
 
     def measure_all(self, sample: Sample, *, trainings: int = 1) -> list[Measured]:
         """Return the same of each of the sample, whatever the number of `trainings`."""
-        return [self.measure(architecture, seed=seed) for architecture, seed in sample]
+        return [self.measure(architecture) for architecture, _ in sample]
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:

@@ -104,7 +104,7 @@ class Source:
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A data set split in three: `train` is condensed, candidates are scored on `validation`, and
-    `test` is read by the full-data truth and by the papers' protocol alone."""
+    `test` chooses nothing (tests/test_structure.py lists who reads it)."""
 
     name: str
     train: ImageSet

@@ -1,7 +1,7 @@
 """The papers' measure of a distilled set: fresh nets trained on it, and their test accuracy.
 
-Beside `truth` no other module reads the test split. Here it is the published measurement: the last
-iterate is measured once and reported, and nothing (no step, image, net or setting) is chosen by it.
+The test split is read as in the published measurement: the last iterate is measured once and
+reported, and nothing (no step, image, net or setting) is chosen by it.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.proxy import Proxy, load_proxy, save_proxy
-from atom_nas.errors import DamagedError, UserError
+from atom_nas.errors import DamagedError
 from atom_nas.storage.files import digest, tell_made_again
 
 
@@ -39,7 +39,7 @@ class Ready:
         try:
             found = load_proxy(path)
         except DamagedError as damage:
-            raise UserError(f"{damage.path} {damage.problem}; install atom_nas again.") from None
+            raise damage.of_package from None
         assert found is not None, path
         return found
 

@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from atom_nas.data.images import Normalization
-from atom_nas.errors import DamagedError, UserError
+from atom_nas.errors import DamagedError, UserError, explain
 from atom_nas.export.graphs import FORMATS, Predict, missing_packages, trace
 from atom_nas.export.portable import portable_source, readme
 from atom_nas.storage.files import (
@@ -154,7 +153,7 @@ def _write_graphs(
     try:
         program = trace(net, image_shape)
     except Exception as error:  # whatever the Python of a user's net leads to
-        return dict.fromkeys(FORMATS, _reason(error))
+        return dict.fromkeys(FORMATS, explain(error, 300))
     skipped = {}
     for name, graph in FORMATS.items():
         try:
@@ -163,12 +162,8 @@ def _write_graphs(
             raise
         except Exception as error:
             (folder / name).unlink(missing_ok=True)
-            skipped[name] = _reason(error)
+            skipped[name] = explain(error, 300)
     return skipped
-
-
-def _reason(error: Exception) -> str:
-    return shorten(f"{type(error).__name__}: {error}", 300)
 
 
 def _verify_files(trained: Trained, net: nn.Module, folder: Path) -> dict[str, Check]:

@@ -112,7 +112,7 @@ def in_turn(first: Sequence[Candidate], second: Sequence[Candidate]) -> list[Can
 def _audited(run: Run, audit: Audit) -> Sample:
     """Return the candidates of `audit`.
 
-    None where they are too few, or where a search made since has others come first.
+    Nothing where they are too few, or where a search made since has others come first.
     """
     if audit.n < MIN_CANDIDATES:
         return []

@@ -281,12 +281,6 @@ def _export(folder: Path) -> Export:
         num_params=number(metrics.get("num_params")),
         macs=number(metrics.get("macs")),
         latency_ms=number(metrics.get("latency_ms")),
-        trained_on=_trained_on(metrics),
+        trained_on=f"the {metrics['images']['train']:,} images of {metrics['dataset']}",
         fitted_on=int(metrics.get("model_fitted_on", 0)),
     )
-
-
-def _trained_on(metrics: Mapping[str, Any]) -> str:
-    if "images" not in metrics:  # an export of an earlier version
-        return "the full data"
-    return f"the {metrics['images']['train']:,} images of {metrics['dataset']}"

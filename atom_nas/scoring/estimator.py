@@ -53,7 +53,7 @@ class Estimator:
     repeats: Array | None = None
     """Shape (r, n): the score of each seed, where `scores` is their mean."""
     measure: str = ""
-    """What of the trainings is the score, a key of `MEASURES` in scorer.py; else empty."""
+    """What of the trainings is the score, a key of `MEASURES` in objective.py; else empty."""
     variants: Mapping[str, Array] = field(default_factory=dict)
     """The other measures (n,) of the same trainings, by name."""
 

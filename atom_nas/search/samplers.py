@@ -11,17 +11,10 @@ POPULATION = 4
 """Size of a generation of NSGA-II: small, as a search of 5 fills one in its uniform start."""
 
 
-class _BruteForce(samplers.BruteForceSampler):
-    """Brute force for a study that is asked and told: whether the space is used up, it sees."""
-
-    def after_trial(self, *_: Any) -> None:
-        """Stop nothing: a study that is not optimised by Optuna's loop cannot be stopped."""
-
-
 def _brute_force(seed: int) -> samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return _BruteForce(seed=seed, avoid_premature_stop=True)
+        return samplers.BruteForceSampler(seed=seed, avoid_premature_stop=True)
 
 
 def _nsga2(seed: int, breed: Callable[..., dict[str, Any]] | None = None) -> samplers.BaseSampler:

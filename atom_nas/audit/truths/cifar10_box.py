@@ -3,16 +3,15 @@
 The data set `cifar10_box` says below which limit; benchmarks/make_assets.py makes the table.
 """
 
-from pathlib import Path
 from typing import Any
 
 from atom_nas.audit.truth_table import read_table
-from atom_nas.errors import DamagedError, UserError, unknown
+from atom_nas.data.sources.cifar10_box import BOX
+from atom_nas.errors import DamagedError, unknown
 from atom_nas.storage.files import check_files, read_json
 
 SPACE = "convnet"
 IS_SAMPLE = True
-BOX = Path(__file__).parents[2] / "assets" / "cifar10"
 KNOWN = ("cifar10_box", "cifar10")
 """The data sets whose validation images no training of the table was shown (with --seed 0)."""
 
@@ -30,5 +29,5 @@ def load(dataset: str) -> dict[str, dict[str, Any]]:
         files = read_json(BOX / "manifest.json")["files"]
         check_files(BOX, {"truth.csv": files["truth.csv"]})
     except DamagedError as damage:
-        raise UserError(f"{damage.path} {damage.problem}; install atom_nas again.") from None
+        raise damage.of_package from None
     return read_table(BOX / "truth.csv")

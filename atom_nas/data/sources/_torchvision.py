@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from atom_nas.data.sources import npz
 from atom_nas.data.splits import Source
-from atom_nas.errors import UserError
+from atom_nas.errors import UserError, explain
 
 
 def is_at_hand(path: Path, name: str, files: str) -> bool:
@@ -48,11 +47,11 @@ def load(
                 for part in (dataset(root, train=t, download=download) for t in (True, False))
             )
         except (RuntimeError, OSError, HTTPException) as error:  # absent, or not downloaded
-            reason = shorten(f"{type(error).__name__}: {error}", 320)
+            reason = explain(error, 320)
         except Exception as error:  # the readers of damaged files share no base class
             raise UserError(
                 f"data set {name!r}: the files {files} under {str(root)!r} are damaged "
-                f"({shorten(f'{type(error).__name__}: {error}', 160)}); delete them and try again."
+                f"({explain(error, 160)}); delete them and try again."
             ) from error
         else:
             return Source(train=train, test=test, flip=flip, whiten=whiten)

@@ -12,7 +12,7 @@ from atom_nas.data.images import Normalization
 from atom_nas.data.mosaic import load_mosaic
 from atom_nas.data.sources import _torchvision, cifar10
 from atom_nas.data.splits import Defaults, Excerpt, Source
-from atom_nas.errors import DamagedError, UserError
+from atom_nas.errors import DamagedError
 from atom_nas.storage.files import check_files, read_json
 
 FULL_STEPS = 480
@@ -27,7 +27,7 @@ def load(path: Path) -> Source:
         manifest = read_json(BOX / "manifest.json")
         check_files(BOX, manifest["files"])
     except DamagedError as damage:
-        raise UserError(f"{damage.path} {damage.problem}; install atom_nas again.") from None
+        raise damage.of_package from None
     names = cifar10.CLASS_NAMES
     train, validation, test = (
         load_mosaic(BOX / f"{name}.png", names) for name in ("train", "validation", "test")

@@ -26,7 +26,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Source
-from atom_nas.errors import UserError, require_regular
+from atom_nas.errors import UserError, explain, require_regular
 from atom_nas.storage.progress import tell
 
 SIDES = (8, 16, 28, 32, 48, 64, 96, 128)
@@ -139,7 +139,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow's decoders share no base class
         raise UserError(
             f"image file {str(file)!r} cannot be read "
-            f"({shorten(f'{type(error).__name__}: {error}', 160)}); replace or delete it."
+            f"({explain(error, 160)}); replace or delete it."
         ) from error
 
 

@@ -14,7 +14,7 @@ import torch
 
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Source
-from atom_nas.errors import UserError, require_regular
+from atom_nas.errors import UserError, explain, require_regular
 
 SPLITS = ("train", "val", "test")
 REQUIRED = ("train_images", "train_labels")
@@ -32,10 +32,9 @@ def load(path: Path, *, class_names: tuple[str, ...] = ()) -> Source:
             present = list(file)
             arrays = {key: file[key] for key in REQUIRED + OPTIONAL if key in file}
     except Exception as error:  # numpy, zipfile and zlib share no base class
-        reason = shorten(f"{type(error).__name__}: {error}", 160)
         raise UserError(
-            f"data file {str(path)!r} cannot be read ({reason}); give the path of a whole .npz "
-            "file, its arrays numbers or text (np.array(names, dtype=str)), not objects."
+            f"data file {str(path)!r} cannot be read ({explain(error, 160)}); give the path of a "
+            "whole .npz file, its arrays numbers or text (np.array(names, dtype=str)), not objects."
         ) from error
     try:
         splits = _parse(arrays, present, class_names)
