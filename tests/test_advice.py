@@ -83,6 +83,8 @@ def test_the_sentence_names_the_rival_that_ranks_best_and_those_left_open():
     both = [rival("a", versus("undecided"), 3.0), rival("b", versus("undecided"), 2.0)]
     assert decided(both)[1].endswith("better than a or b; of these b costs the least.")
     assert decided(both[:1])[1].endswith("better than a, which costs no more.")
+    level = [rival("a", versus("undecided"), 3.0), rival("b", versus("undecided"), 3.0)]
+    assert decided(level)[1].endswith("better than a or b.")
 
 
 def test_a_proxy_that_no_rival_is_as_cheap_as_has_beaten_nothing():
@@ -116,6 +118,19 @@ def test_what_would_help_most_follows_from_the_noise():
     assert say_what_noise_costs(None, ceiling) == []
 
 
+@pytest.mark.parametrize(
+    ("between", "one", "end"),
+    [
+        (-0.06, 0.09, ": seeds do not agree, so the score is noise; a better set would help most."),
+        (0.5, -0.5, ": more seeds would not help; a better set would."),
+    ],
+)
+def test_nothing_is_foretold_where_seeds_do_not_agree_or_go_against_the_truth(between, one, end):
+    ceiling = Ceiling(value=0.99, agreement=0.98, trainings=1.0, reason="")
+    (said,) = say_what_noise_costs(Seeds(count=2, between=between, one=one), ceiling)
+    assert said.endswith(end) and "expect" not in said
+
+
 def test_a_measure_is_suggested_only_where_it_ranks_better():
     far = replace(versus("better"), difference=Estimate(value=0.4, low=0.3, high=0.5))
     others = {"loss": versus("worse"), "training_loss": versus("better"), "final": far}
@@ -134,7 +149,7 @@ def test_the_plan_reaches_the_width():
     wide = Estimate(value=0.7, low=0.55, high=0.8)
     found = plan(wide, 100, 0.2, macs=3.0, seconds=2.0)
     assert found == Plan(width=0.2, more_candidates=more, macs=3 * more, seconds=2 * more)
-    assert plan(wide, 10_000, 0.2, macs=3.0, seconds=2.0).more_candidates == 0
+    assert plan(wide, 10_000, 0.2, macs=3.0, seconds=2.0).more_candidates == 10  # still too wide
     assert plan(replace(wide, low=0.61), 100, 0.2, macs=3.0, seconds=2.0).more_candidates == 0
     generator = np.random.default_rng(1)
     truth = generator.normal(size=total)

@@ -157,10 +157,13 @@ def test_what_does_not_fit_the_truth_is_refused():
 def test_scores_that_are_mostly_one_value_decide_nothing_and_say_so_first():
     truth = make_truth()
     tied = np.where(np.arange(40) < 21, 0.1, truth)
-    for proxy in (estimator("p", tied), noise(name="p", variants={"accuracy": tied})):
+    for proxy, said in (
+        (estimator("p", tied), "score the same on p"),
+        (noise(name="p", variants={"accuracy": tied}), "have the same accuracy on p"),
+    ):
         found = judge(proxy, [estimator("oracle", truth)], truth)
         assert found.decision == "undecided"
-        assert found.sentences[0].startswith("21 of 40 candidates score the same on p")
+        assert found.sentences[0].startswith(f"21 of 40 candidates {said}")
         assert "--proxy-steps" in found.sentences[0]
     found = judge(estimator("p", truth), [], tied)
     assert found.decision == "undecided"
@@ -169,6 +172,48 @@ def test_scores_that_are_mostly_one_value_decide_nothing_and_say_so_first():
     assert not judge(estimator("p", half), [], truth).sentences[0].startswith("20 of 40")
     assert found.caution == found.sentences[0]
     assert judge(estimator("p", truth), [noise()], truth).caution == ""
+
+
+def test_nets_that_learn_all_are_not_said_to_learn_nothing():
+    truth = make_truth()
+    learnt = np.where(np.arange(40) < 25, 1.0, 0.9)
+    found = judge(estimator("p", truth, variants={"accuracy": learnt}), [noise()], truth)
+    assert (found.caution, found.decision) == ("", "yes")
+    said = judge(estimator("p", truth), [noise()], learnt).caution
+    assert "25 of 40" in said and "more validation images, or harder ones" in said
+
+
+def test_a_measure_is_suggested_neither_under_a_caution_nor_against_a_joint_search(monkeypatch):
+    monkeypatch.setattr(ranking, "NUM_RESAMPLES", 999)
+    truth = make_truth()
+    proxy = noise(name="p", variants={"loss": truth}, measure="accuracy")
+    for more, is_said in (
+        ({"objective": "accuracy"}, True),
+        ({"objective": "combined"}, False),
+        ({"caution": "the order means little."}, False),
+    ):
+        found = judge(proxy, [noise(seed=2)], truth, **more)
+        assert any("--objective loss" in each for each in found.sentences) is is_said
+
+
+def test_the_plan_counts_every_training_of_a_candidate():
+    truth = Truth(validation=[(a, a, a) for a in make_truth()], seconds=100.0, macs=1e6)
+    proxy = noise(macs_per_candidate=1e3, seconds_per_candidate=1.0)
+    rival = noise(seed=2, name="other", macs_per_candidate=10.0, seconds_per_candidate=2.0)
+    trained = audit_scores(proxy, [rival], truth, is_truth_known=False).plan
+    known = audit_scores(proxy, [rival], truth).plan
+    more = known.more_candidates
+    assert more == trained.more_candidates > 0
+    assert (known.macs, known.seconds) == (1010 * more, 3 * more)
+    assert (trained.macs, trained.seconds) == (3_001_010 * more, 303 * more)
+
+
+def test_a_test_accuracy_that_is_missing_is_not_zero():
+    values = make_truth()
+    test = np.where(np.arange(40) == 3, np.nan, values)
+    found = audit_scores(noise(), [], Truth(validation=values, test=test))
+    assert found.test is not None and found.truth[3] is not None
+    assert [i for i, each in enumerate(found.test) if each is None] == [3]
 
 
 def test_candidates_that_mostly_failed_are_not_called_alike():

@@ -51,6 +51,24 @@ def test_a_net_that_a_model_chose(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ("combined_ranks", "the mean rank by free scores and atom_ipc10, a small stand-in for"),
+        ("combined_model", "a model of free scores and of atom_ipc10, a small stand-in for"),
+    ],
+)
+def test_a_net_that_another_estimator_chose(tmp_path, by, words):
+    ranking = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 40}
+    line = card_of(tmp_path, METRICS | {"chosen_by": by, "chosen_by_spearman": ranking})
+    assert line["Chosen by"] == (
+        f"{words} digits, which ranks 40 nets with Spearman 0.90 (95% interval 0.80 to 0.95) "
+        "against training on the full data."
+    )
+    unknown = card_of(tmp_path, METRICS | {"chosen_by": by, "chosen_by_spearman": None})
+    assert "how well it ranks nets is not known" in unknown["Chosen by"]
+
+
 def test_nothing_is_known(tmp_path):
     assert card_of(tmp_path, {}) == {
         "Data": "not known by name, 2 classes (cat, dog). Licence not known.",

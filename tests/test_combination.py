@@ -1,10 +1,13 @@
 """The combined model: never judged on what it was fitted on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_scores import estimator, make_truth, noise
 from scipy.stats import rankdata
 
-from atom_nas.audit.combination import _matrix, make_model, predict_unseen
+from atom_nas.audit.combination import combine, fit_predictor, make_model, predict_unseen
 from atom_nas.audit.ranking import spearman
 
 
@@ -58,9 +61,35 @@ def test_a_failed_score_moves_the_rank_of_no_other(n, failed):
 
 def test_a_score_that_failed_on_all_tells_a_model_nothing():
     known = np.random.default_rng(0).uniform(size=30)
-    features = {"known": known, "failed": np.full(30, np.nan)}
-    predicted = predict_unseen(_matrix(features), known, seed=0)
+    failed = estimator("failed", np.full(30, np.nan))
+    predict = fit_predictor(estimator("proxy", known), [failed], known)
+    predicted = predict(estimator("proxy", known), [failed])
     assert spearman(predicted, known).value > 0.9
+
+
+def test_what_is_predicted_of_a_candidate_depends_on_no_other():
+    """Alone, a score that failed must not be taken for one that failed on all: 0 may be the top."""
+    truth = make_truth()
+    free = -1 - np.random.default_rng(1).uniform(size=40)
+    predict = fit_predictor(estimator("proxy", truth), [estimator("free", free)], truth)
+    scores, frees = np.array([0.35, 0.6]), np.array([np.nan, -1.5])
+    together = predict(estimator("proxy", scores), [estimator("free", frees)])
+    for i in range(2):
+        alone = predict(
+            estimator("proxy", scores[i : i + 1]), [estimator("free", frees[i : i + 1])]
+        )
+        assert alone == pytest.approx(together[i : i + 1])
+
+
+def test_what_is_put_together_costs_what_its_parts_cost():
+    truth = make_truth()
+    free = [noise(seed=i, name=f"free{i}", macs_per_candidate=10.0**i) for i in range(3)]
+    average = replace(free[0], name="free_average", kind="rank_average", macs_per_candidate=11.0)
+    proxy = estimator("p", truth, macs_per_candidate=1e6, setup_macs=1e9, setup_seconds=5.0)
+    ranks, model = combine(proxy, [*free, average], truth, seed=0)
+    assert [each.macs_per_candidate for each in ranks] == [1e6 + 11, 11]
+    assert [each.macs_per_candidate for each in model] == [1e6 + 111, 111]
+    assert [(both.setup_macs, both.setup_seconds) for both, _ in (ranks, model)] == [(1e9, 5.0)] * 2
 
 
 def test_the_model_takes_more_candidates_than_a_library_samples():

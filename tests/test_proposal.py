@@ -49,8 +49,9 @@ def said(proposal):
 
 def test_a_cheaper_set_and_a_better_free_score_are_proposed_together():
     assert proposed([RANDOM, FREE]) == [
-        "next: the same command with --proxy random --objective combined (random is not told from "
-        "atom and costs less; free ranks better than atom and costs no more: a model joins both)."
+        "next: the same command with --proxy random --objective combined (random cannot be told "
+        "apart from atom and costs less; free ranks better than atom and costs no more: a model "
+        "joins both)."
     ]
     alone = replace(FREE, p_worse_corrected=0.06)
     (sentence,) = proposed([alone])
@@ -103,6 +104,15 @@ def test_of_both_joint_objectives_the_better_else_the_cheaper(rhos, objective):
     found = propose(PROXY, [FREE], joint(**rhos), n=30, objective="accuracy")
     assert (found and found.objective) == objective
     assert not found or f"with --objective {objective} (" in found.sentence
+
+
+@pytest.mark.parametrize(("name", "joined"), [("synflow", "combined_ranks"), ("macs", "combined")])
+def test_the_mean_rank_is_proposed_for_scores_that_are_in_it(name, joined):
+    free = rival(name, "zero_cost", "worse")
+    found = propose(PROXY, [free], joint(ranks=0.9, model=0.8), n=30, objective="accuracy")
+    assert found is not None and found.objective == joined
+    only = propose(PROXY, [free], joint(ranks=0.9), n=30, objective="accuracy")
+    assert (only is not None) is (joined == "combined_ranks")
 
 
 @pytest.mark.parametrize("objective", ["accuracy", ""])

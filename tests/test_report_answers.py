@@ -8,6 +8,7 @@ import pytest
 from made_run import AUDIT, make_run
 
 from atom_nas.audit.ranking import Estimate
+from atom_nas.audit.record import Combined
 from atom_nas.report import write_report
 from atom_nas.report.answers import answers
 from atom_nas.report.front import front
@@ -23,9 +24,10 @@ def results(tmp_path_factory: pytest.TempPathFactory):
 
 def audited(results, *, n=30, **proxy):
     """`results` with an audit of `n` candidates, the figures of its proxy with changes."""
-    own = replace(AUDIT.proxy, scores=(0.5,) * n, **proxy)
+    distinct = tuple(index / n for index in range(n))
+    own = replace(AUDIT.proxy, scores=distinct, **proxy)
     names = tuple(f"net-{index}" for index in range(n))
-    return replace(results, audit=replace(AUDIT, candidates=names, truth=(0.6,) * n, proxy=own))
+    return replace(results, audit=replace(AUDIT, candidates=names, truth=distinct, proxy=own))
 
 
 def test_the_exports_are_named_with_what_they_reach_and_cost(results):
@@ -78,8 +80,20 @@ def test_kendall_is_said_as_pairs_in_the_right_order(results):
         "Of two candidates at random it puts the better one first 75 times in 100 (60 to 86); "
         "a coin would 50 times"
     )
+    halves = replace(AUDIT.proxy, kendall=found, scores=(0.0,) * 4 + (1.0,) * 4)
+    line = answers(replace(results, audit=replace(AUDIT, proxy=halves)))[2].lines[1]
+    assert "69 times in 100" in line  # 16 of 28 pairs are parted by such a score
     unknown = Estimate(value=math.nan, low=math.nan, high=math.nan)
     assert len(answers(audited(results, kendall=unknown))[2].lines) == 1
+
+
+def test_how_sure_goes_by_what_was_searched_by(results):
+    model = replace(AUDIT.proxy, name="combined_model")
+    both = Combined(figures=model, base=AUDIT.proxy, uplift=AUDIT.rivals[0].comparison)
+    audit = replace(AUDIT, combined=(both,))
+    lines = answers(replace(results, audit=audit, objective="combined"))[2].lines
+    assert lines[0] == "Of combined_model, by which was searched"
+    assert answers(replace(results, audit=audit))[2].lines[0].startswith("Spearman")
 
 
 def test_what_was_saved_is_full_trainings_less_the_search_and_the_making(results):

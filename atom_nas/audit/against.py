@@ -1,4 +1,4 @@
-"""The sets of rivals by name: what a proxy is compared with beside the free scores."""
+"""Names: what a proxy is compared with, and the free scores that are averaged."""
 
 AGAINST: dict[str, tuple[str, ...]] = {
     "free": ("random",),
@@ -10,6 +10,9 @@ AGAINST: dict[str, tuple[str, ...]] = {
     ),
 }
 """What is measured beside the free scores, which always are."""
+
+AVERAGED = ("synflow", "jacob_cov", "naswot", "num_params")
+"""The free scores whose rank average is `free_average`."""
 
 FULL = ("full_annealed", "full_stopped")
 """Those of them that are trained on the full data."""

@@ -1,7 +1,6 @@
 """Estimators put together: a rank average, and a model fitted on audited candidates."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
@@ -13,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
 from atom_nas.audit.ranking import rank_average
-from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.estimator import Array, Estimator, Kind
 
 NUM_FOLDS, NUM_DEALS = 10, 5
 
@@ -33,38 +32,44 @@ def combine(
     the `truth` (n,) of each candidate from all scores, fitted on others.
     """
     average = next(each for each in free if each.kind == "rank_average")
-    both = replace(
-        proxy,
-        setup_macs=proxy.setup_macs + average.setup_macs,
-        macs_per_candidate=proxy.macs_per_candidate + average.macs_per_candidate,
-        seconds_per_candidate=proxy.seconds_per_candidate + average.seconds_per_candidate,
-        repeats=None,
-        variants={},
-        measure="",
-    )
+    single = [each for each in free if each.kind != "rank_average"]
     ranks = rank_average(proxy.ranked, average.ranked)
-    pairs = [(replace(both, name="combined_ranks", kind="rank_average", scores=ranks), average)]
+    pairs = [(_join("combined_ranks", "rank_average", ranks, [proxy, average]), average)]
     if len(truth) >= MIN_FITTED:
         with_proxy, without = (
-            predict_unseen(_matrix(features), truth, seed=seed)
+            predict_unseen(_matrix(features, _told(features)), truth, seed=seed)
             for features in (_features(free, proxy), _features(free))
         )
-        model = replace(both, name="combined_model", kind="model", scores=with_proxy)
-        base = replace(average, name="free_model", kind="model", scores=without)
-        pairs.append((model, base))
+        model = _join("combined_model", "model", with_proxy, [proxy, *single])
+        pairs.append((model, _join("free_model", "model", without, single)))
     return pairs
+
+
+def _join(name: str, kind: Kind, scores: Array, parts: Sequence[Estimator]) -> Estimator:
+    """Return an estimator that costs what its parts cost together."""
+    return Estimator(
+        name=name,
+        kind=kind,
+        scores=scores,
+        setup_macs=sum(each.setup_macs for each in parts),
+        setup_seconds=sum(each.setup_seconds for each in parts),
+        macs_per_candidate=sum(each.macs_per_candidate for each in parts),
+        seconds_per_candidate=sum(each.seconds_per_candidate for each in parts),
+    )
 
 
 def fit_predictor(proxy: Estimator, free: Sequence[Estimator], truth: Array) -> Joined:
     """Return what predicts the ranks (shares, 1 for the best) of new candidates.
 
     It takes their scores by the proxy and the free scores; the model is fitted on all of the
-    candidates here, whose `truth` (n,) is known.
+    candidates here, whose `truth` (n,) is known. What it says of a candidate depends on no other.
     """
-    model = make_model(len(truth)).fit(_matrix(_features(free, proxy)), truth)
+    features = _features(free, proxy)
+    told = _told(features)
+    model = make_model(len(truth)).fit(_matrix(features, told), truth)
 
     def predict(own: Estimator, others: Sequence[Estimator]) -> Array:
-        predicted: Array = model.predict(_matrix(_features(others, own)))
+        predicted: Array = model.predict(_matrix(_features(others, own), told))
         return predicted
 
     return predict
@@ -76,13 +81,17 @@ def _features(free: Sequence[Estimator], proxy: Estimator | None = None) -> dict
     return features if proxy is None else {**features, "proxy": proxy.scores, **proxy.variants}
 
 
-def _matrix(features: Mapping[str, Array]) -> Array:
-    """Return the features as (n, d), NaN where one failed; one that failed on all tells nothing."""
-    known = [np.isfinite(each).any() for each in features.values()]
-    columns = [
-        each if some else np.zeros_like(each)
-        for each, some in zip(features.values(), known, strict=True)
-    ]
+def _told(features: Mapping[str, Array]) -> set[str]:
+    """Return the features that are known of a candidate at least; the others tell nothing."""
+    return {name for name, each in features.items() if np.isfinite(each).any()}
+
+
+def _matrix(features: Mapping[str, Array], told: Container[str]) -> Array:
+    """Return the features as (n, d), NaN where one failed; what is not `told` is one and the same.
+
+    Features are fitted and predicted with the same `told`: that of those who are fitted on.
+    """
+    columns = [each if name in told else np.zeros_like(each) for name, each in features.items()]
     return np.stack(columns, axis=1)
 
 

@@ -5,6 +5,7 @@ Pure numbers, without torch. The rule by which it says yes or no is written in d
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from atom_nas.audit.truth import Truth
 from atom_nas.audit.worth import measure_worth
 from atom_nas.errors import UserError
 from atom_nas.scoring.estimator import Array, Estimator
+from atom_nas.scoring.objective import JOINT
 
 TOP = 0.2
 """The best fraction by truth, inside which estimators are judged too."""
@@ -72,6 +74,8 @@ def audit_scores(
     decision, sentence = verdict.decide(figures, judged, n=n, tied=tied)
     seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
     full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)
+    trainings = fmean(map(len, truth.validation))
+    scored = [proxy, *(rival for rival in rivals if rival.kind != "rank_average")]
     worth = measure_worth(proxy, sets, mean, seed=seed) if sets else None
     together = tuple(
         Combined(
@@ -91,7 +95,7 @@ def audit_scores(
         test=(
             None
             if truth.test_mean is None
-            else known_or_none(np.where(truth.has_failed, np.nan, truth.test_mean))
+            else known_or_none(np.where(truth.has_failed_on_test, np.nan, truth.test_mean))
         ),
         full_macs=truth.macs,
         full_seconds=truth.seconds,
@@ -108,8 +112,8 @@ def audit_scores(
             figures.spearman,
             n,
             width,
-            macs=proxy.macs_per_candidate + full[0],
-            seconds=proxy.seconds_per_candidate + full[1],
+            macs=sum(each.macs_per_candidate for each in scored) + trainings * full[0],
+            seconds=sum(each.seconds_per_candidate for each in scored) + trainings * full[1],
         ),
         decision=decision,
         sentences=(
@@ -117,7 +121,7 @@ def audit_scores(
             *verdict.say_how_it_ranks(figures, judged, n),
             *failed,
             *verdict.say_what_noise_costs(seeds, ceiling),
-            *verdict.suggest_measure(proxy.measure, better),
+            *([] if tied or objective in JOINT else verdict.suggest_measure(proxy.measure, better)),
             *([worth.sentence] if worth else []),
             *([proposal.sentence] if proposal else []),
         ),

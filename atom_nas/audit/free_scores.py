@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from atom_nas.audit.against import AVERAGED
 from atom_nas.audit.ranking import rank_average
 from atom_nas.audit.zero_cost import SCORES
 from atom_nas.data.splits import Dataset
@@ -23,8 +24,6 @@ from atom_nas.training.fit import FORWARD, FORWARD_BACKWARD, FORWARD_TO_IMAGES
 
 COLUMNS = ("candidate", "score", "value", "seconds", "failure")
 SIZES = ("num_params", "macs")
-AVERAGED = ("synflow", "jacob_cov", "naswot", "num_params")
-"""Whose rank average is `free_average`."""
 
 BATCH_SIZE = 64
 

@@ -4,12 +4,14 @@ The rule is written in docs/audit.md. A free score searches only together with t
 and full data at equal cost not at all: what cannot be run is not proposed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from atom_nas.audit.against import AVERAGED
 from atom_nas.audit.ranking import MIN_CANDIDATES
 from atom_nas.audit.record import Combined, Figures, Proposal, Rival
 from atom_nas.audit.verdict import TOLERANCE, is_refused_for
 from atom_nas.scoring.estimator import Kind
+from atom_nas.scoring.objective import JOINT
 
 SETS: tuple[Kind, ...] = ("distilled", "random", "coreset")
 """What --proxy takes."""
@@ -17,11 +19,8 @@ SETS: tuple[Kind, ...] = ("distilled", "random", "coreset")
 FREE: tuple[Kind, ...] = ("size", "zero_cost", "rank_average")
 """What an objective puts together with the proxy."""
 
-JOINT: Mapping[str, tuple[str, str]] = {
-    "combined_ranks": ("combined_ranks", "the mean rank joins both"),
-    "combined": ("combined_model", "a model joins both"),
-}
-"""Objectives that do so, the cheaper first: which estimator each of them is, and how it does it."""
+HOW = {"combined_ranks": "the mean rank joins both", "combined": "a model joins both"}
+"""How an objective of `JOINT` does so."""
 
 
 def propose(
@@ -42,9 +41,11 @@ def propose(
     if other := _better_buy(proxy, rivals, SETS):
         reasons.append(_reason(proxy, other))
     free = _better_buy(proxy, rivals, FREE)
-    joint = _best_joint(proxy, combined) if free and objective not in JOINT else None
+    joint = None
+    if free and objective not in JOINT:
+        joint = _best_joint(proxy, combined, free.figures)
     if free and joint:
-        reasons.append(f"{_reason(proxy, free)}: {JOINT[joint][1]}")
+        reasons.append(f"{_reason(proxy, free)}: {HOW[joint]}")
     if not reasons:
         return None
     name = other.figures.name if other else None
@@ -75,17 +76,20 @@ def _better_buy(proxy: Figures, rivals: Sequence[Rival], kinds: Sequence[Kind]) 
 def _reason(proxy: Figures, rival: Rival) -> str:
     name = rival.figures.name
     if rival.comparison.verdict != "worse":
-        return f"{name} is not told from {proxy.name} and costs less"
+        return f"{name} cannot be told apart from {proxy.name} and costs less"
     alone = "" if is_refused_for(rival) else ", taken alone,"
     return f"{name} ranks better than {proxy.name}{alone} and costs no more"
 
 
-def _best_joint(proxy: Figures, combined: Iterable[Combined]) -> str | None:
+def _best_joint(proxy: Figures, combined: Iterable[Combined], free: Figures) -> str | None:
     """Return the joint objective that ranks these candidates best, of equals the cheaper.
 
-    None where each ranks them worse than the proxy.
+    The mean rank counts where the score that is `free` has a part in it. None where each ranks
+    them worse than the proxy.
     """
     found = {both.figures.name: both.figures.spearman.value for both in combined}
-    known = [each for each, (name, _) in JOINT.items() if name in found]
-    best = max(known, key=lambda each: found[JOINT[each][0]], default=None)
-    return best if best and found[JOINT[best][0]] >= proxy.spearman.value else None
+    if free.kind != "rank_average" and free.name not in AVERAGED:
+        found.pop("combined_ranks", None)
+    known = [each for each, name in JOINT.items() if name in found]
+    best = max(known, key=lambda each: found[JOINT[each]], default=None)
+    return best if best and found[JOINT[best]] >= proxy.spearman.value else None

@@ -19,6 +19,7 @@ from atom_nas.audit.record_json import from_json, to_json
 from atom_nas.audit.truth import Ceiling
 from atom_nas.audit.worth import Worth
 from atom_nas.scoring.estimator import Array, Kind, with_failed_last
+from atom_nas.scoring.objective import JOINT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -191,6 +192,12 @@ class Audit:
     def accuracies(self) -> Array:
         """Shape (n,): `truth`, 0 where all trainings failed."""
         return np.array([0.0 if each is None else each for each in self.truth])
+
+    def ranking_of(self, objective: str) -> Figures:
+        """Return what a search by `objective` goes by: an estimator put together, or the proxy."""
+        name = JOINT.get(objective)
+        found = (both.figures for both in self.combined if both.figures.name == name)
+        return next(found, self.proxy)
 
     @property
     def estimators(self) -> tuple[Figures, ...]:

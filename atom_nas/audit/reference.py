@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from scipy.stats import rankdata
 
-from atom_nas.audit.free_scores import AVERAGED
+from atom_nas.audit.against import AVERAGED
 from atom_nas.scoring.estimator import Array, Estimator
 
 

@@ -88,7 +88,12 @@ class Truth:
     @property
     def has_failed(self) -> NDArray[np.bool_]:
         """Shape (n,): whether all trainings of the candidate failed."""
-        return np.array([bool(np.isnan(each).all()) for each in self.validation])
+        return _all_failed(self.validation)
+
+    @property
+    def has_failed_on_test(self) -> NDArray[np.bool_]:
+        """Shape (n,): the same on the test split, all of them where that is not known."""
+        return self.has_failed | (True if self.test is None else _all_failed(self.test))
 
     def tops(self, fraction: float) -> tuple[Top, ...]:
         """Return the best `fraction`, in each way that there is to choose them.
@@ -149,6 +154,10 @@ def _trainings(found: Sequence[float | Sequence[float]], name: str) -> Trainings
     if wrong := [each for row in rows for each in row if each < 0 or each > 1]:
         raise UserError(f"the truth has the {name} accuracy {wrong[0]:g}; give a fraction of 1.")
     return rows
+
+
+def _all_failed(trainings: Trainings) -> NDArray[np.bool_]:
+    return np.array([bool(np.isnan(each).all()) for each in trainings])
 
 
 def _means(trainings: Sequence[Sequence[float]]) -> Array:

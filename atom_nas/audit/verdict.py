@@ -17,6 +17,9 @@ from atom_nas.scoring.estimator import Array, Estimator
 TOLERANCE = 1.1
 """A rival costs no more than the proxy up to so many times its multiply-adds."""
 
+SATURATED = 0.95
+"""From such an accuracy on, that nets share it says that they learnt nearly all there is."""
+
 LEVEL = 0.05
 """In no more than this share of audits is a proxy refused that no fair rival ranks better than."""
 
@@ -40,10 +43,10 @@ def decide(proxy: Figures, rivals: Sequence[Rival], *, n: int, tied: str = "") -
     if proxy.spearman.low <= 0:
         return "no", f"Do not use {name} here: it is not shown to rank better than chance."
     if left := [rival.figures for rival in fair if rival.comparison.verdict != "better"]:
-        cheapest = min(left, key=lambda rival: rival.cost).name
-        hint = (
-            f"; of these {cheapest} costs the least" if len(left) > 1 else ", which costs no more"
-        )
+        cheapest, *dearer = sorted(left, key=lambda rival: rival.cost)
+        hint = "" if dearer else ", which costs no more"
+        if dearer and cheapest.cost < dearer[0].cost:
+            hint = f"; of these {cheapest.name} costs the least"
         return "undecided", (
             f"{name} ranks better than chance, but is not shown to rank better than "
             f"{_listed([rival.name for rival in left])}{hint}."
@@ -60,30 +63,46 @@ def is_refused_for(rival: Rival) -> bool:
 def say_if_tied(proxy: str, scores: Iterable[Array], truth: Array) -> str:
     """Say whose values tell more than half of the candidates nothing of each other, or nothing.
 
-    They failed, or are one and the same. `scores` are those of the proxy, one a measure, each (n,),
-    and the truth is (n,), NaN where one failed.
+    They failed, or are one and the same. `scores` are those of the proxy and its accuracies where
+    they are known, each (n,), and the truth is (n,), NaN where one failed. Accuracies near 1 that
+    are shared say that nets learnt, not that the scores are alike.
     """
     n, scores = len(truth), [*scores]
     for values, what in ((scores[0], f"failed on {proxy}"), (truth, "failed on the full data")):
         if n > 2 and (lost := int(np.isnan(values).sum())) > n / 2:
             return f"{lost} of {n} candidates {what}, so there is little to rank: mend that first."
-    if (most := max(map(_most_common, scores))) > n / 2:
+    score, *accuracies = scores
+    if (found := _commonest(score))[1] > n / 2:
         return (
-            f"{most} of {n} candidates score the same on {proxy}, as where a training teaches "
-            "nothing: lengthen it (--proxy-steps) or take more images a class."
+            f"{found[1]} of {n} candidates score the same on {proxy}, so there is little to rank: "
+            "lengthen the training (--proxy-steps) or take more images a class where it teaches "
+            "nothing, or another --objective where all learn all."
         )
-    if (most := _most_common(truth)) > n / 2:
+    for value, most in map(_commonest, accuracies):
+        if most > n / 2 and value < SATURATED:
+            return (
+                f"{most} of {n} candidates have the same accuracy on {proxy}, as where a training "
+                "teaches nothing: lengthen it (--proxy-steps) or take more images a class."
+            )
+    value, most = _commonest(truth)
+    if most > n / 2:
+        advice = "lengthen the training on the full data (--full-steps)"
+        if value >= SATURATED:
+            advice = "more validation images, or harder ones, would tell such nets apart"
         return (
             f"{most} of {n} candidates have the same full-data accuracy, so there is little to "
-            "rank: lengthen the training on the full data (--full-steps)."
+            f"rank: {advice}."
         )
     return ""
 
 
-def _most_common(values: Array) -> int:
-    """Return how many candidates share the commonest value; 0 where there are fewer than 3."""
-    known = values[np.isfinite(values)]
-    return int(np.unique(known, return_counts=True)[1].max(initial=0)) if len(values) > 2 else 0
+def _commonest(values: Array) -> tuple[float, int]:
+    """Return the commonest value and how many share it; nobody where there are fewer than 3."""
+    found, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    if len(values) < 3 or not found.size:
+        return math.nan, 0
+    most = counts.argmax()
+    return float(found[most]), int(counts[most])
 
 
 def say_how_it_ranks(proxy: Figures, rivals: Sequence[Rival], n: int) -> list[str]:
@@ -151,9 +170,20 @@ def with_seeds(one_seed: float, between_seeds: float, seeds: float) -> float:
 
 
 def say_what_noise_costs(seeds: Seeds | None, ceiling: Ceiling) -> list[str]:
-    """Say whether more seeds or a better set would help most; nothing where seeds are too few."""
+    """Say whether more seeds or a better set would help most; nothing where seeds are too few.
+
+    Where seeds do not agree or one does not go with the truth there is nothing to extrapolate.
+    """
     if seeds is None:
         return []
+    one = (
+        f"One seed correlates with the truth by {seeds.one:.2f} and with another seed by "
+        f"{seeds.between:.2f}"
+    )
+    if seeds.between <= 0:
+        return [f"{one}: seeds do not agree, so the score is noise; a better set would help most."]
+    if seeds.one <= 0:
+        return [f"{one}: more seeds would not help; a better set would."]
     more = 2 * seeds.count
     now, then, most = (
         with_seeds(seeds.one, seeds.between, count) for count in (seeds.count, more, math.inf)
@@ -162,8 +192,7 @@ def say_what_noise_costs(seeds: Seeds | None, ceiling: Ceiling) -> list[str]:
     is_noise = most - now >= limit - most
     advice = "more seeds would help most" if is_noise else "a better set would help most"
     return [
-        f"One seed correlates with the truth by {seeds.one:.2f} and with another seed by "
-        f"{seeds.between:.2f}: with {more} seeds instead of {seeds.count} expect about "
+        f"{one}: with {more} seeds instead of {seeds.count} expect about "
         f"{then:.2f}, with any number at most {most:.2f}; {advice}."
     ]
 
@@ -184,10 +213,14 @@ def suggest_measure(measure: str, others: Mapping[str, Comparison]) -> list[str]
     ]
 
 
+LEAST_MORE = 10
+"""Candidates by which an audit that is to be narrower grows at least."""
+
+
 def plan(rho: Estimate, n: int, width: float, *, macs: float, seconds: float) -> Plan:
     """Return how many more candidates, each at this cost, narrow the interval to `width`."""
     is_reached = rho.high - rho.low < width
-    more = 0 if is_reached else max(0, candidates_needed(rho.value, width) - n)
+    more = 0 if is_reached else max(LEAST_MORE, candidates_needed(rho.value, width) - n)
     return Plan(width=width, more_candidates=more, macs=more * macs, seconds=more * seconds)
 
 

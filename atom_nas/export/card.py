@@ -10,6 +10,12 @@ from typing import Any
 RETRAINED_FROM = "retrained_from"
 """The key in metrics.json that a net chosen on other data has: the name of the export it was."""
 
+JOINT = {
+    "combined_ranks": "the mean rank by free scores and {}",
+    "combined_model": "a model of free scores and of {}",
+}
+"""What chose in place of the proxy, in words about it."""
+
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -56,7 +62,8 @@ def _data(metrics: Mapping[str, Any], names: list[str]) -> str:
 
 
 def _choice(metrics: Mapping[str, Any]) -> str:
-    proxy, found = _text(metrics, "proxy"), metrics.get("proxy_spearman")
+    proxy, joint = _text(metrics, "proxy"), JOINT.get(_text(metrics, "chosen_by"))
+    found = metrics.get("chosen_by_spearman" if joint else "proxy_spearman")
     if not proxy:
         return "not known."
     chosen_on = _text(metrics, "chosen_on") or _text(metrics, "dataset") or "its data"
@@ -64,6 +71,8 @@ def _choice(metrics: Mapping[str, Any]) -> str:
     if _has(metrics, "model_fitted_on"):
         number = metrics["model_fitted_on"]
         start += f" (in turn with a model of it and free scores, fitted on {number} trained nets)"
+    if joint:
+        start = joint.format(start)
     needed = ("value", "low", "high", "n")
     if not (isinstance(found, dict) and all(_has(found, key) for key in needed)):
         return f"{start}; how well it ranks nets is not known, as no audit was made."

@@ -11,6 +11,7 @@ from atom_nas.audit.ranking import MIN_CANDIDATES
 from atom_nas.audit.record import Audit
 from atom_nas.errors import UserError
 from atom_nas.pipeline.run import Run
+from atom_nas.scoring.objective import JOINT
 from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import candidate_name
 from atom_nas.search.candidate import Candidate, best_first, front_of
@@ -42,6 +43,8 @@ class Best:
     candidates: Sequence[Candidate]
     fitted_on: int | None = None
     """On how many audited candidates the model was fitted that chose too; None where none did."""
+    joint: str = ""
+    """The estimator that chose in place of the proxy, a value of `JOINT`; empty where that did."""
 
 
 def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best:
@@ -52,8 +55,9 @@ def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best
     search where there is none or that is a rank among a reference.
     """
     objective, top_k = run.objective, run.options.top_k
+    joint = JOINT.get(objective.name, "")
     if run.objectives.costs:
-        return Best(candidates=spread(front_of(candidates, run.objectives), top_k))
+        return Best(candidates=spread(front_of(candidates, run.objectives), top_k), joint=joint)
     ordered = best_first(candidates)
     if audit and not objective.needs_reference and (sample := _audited(run, audit)):
         first = order_by_proxy(run, ordered) if objective.needs_audit else ordered
@@ -63,7 +67,7 @@ def best(run: Run, candidates: Sequence[Candidate], audit: Audit | None) -> Best
             f"and free scores that is fitted on the {audit.n} audited candidates."
         )
         return Best(candidates=both[:top_k], fitted_on=audit.n)
-    return Best(candidates=ordered[:top_k])
+    return Best(candidates=ordered[:top_k], joint=joint)
 
 
 def order_by_proxy(run: Run, ordered: Sequence[Candidate]) -> list[Candidate]:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
@@ -48,7 +49,9 @@ def export_best(
         else:
             ranked.append((measured, candidate))
     ranked.sort(key=lambda pair: -pair[0].validation[0])
-    ranking = {**asdict(audit.proxy.spearman), "n": audit.n} if audit else None
+    choice: dict[str, Any] = {"proxy_spearman": _spearman(audit, Path(proxy).name)}
+    if found.joint:
+        choice |= {"chosen_by": found.joint, "chosen_by_spearman": _spearman(audit, found.joint)}
     folders = []
     for rank, (_, candidate) in enumerate(ranked, start=1):
         assert candidate.cost is not None and candidate.seed is not None
@@ -64,7 +67,7 @@ def export_best(
                 for split in ("train", "validation", "test")
             },
             "proxy": proxy,
-            "proxy_spearman": ranking,
+            **choice,
             **({"model_fitted_on": found.fitted_on} if found.fitted_on else {}),
             "proxy_accuracy": candidate.accuracy,
             "validation_accuracy": measured.validation[0],
@@ -89,6 +92,12 @@ def export_best(
         folders.append(export_model(net, target, metrics=metrics))
     _set_aside(folder, folders)
     return folders
+
+
+def _spearman(audit: Audit | None, name: str) -> dict[str, Any] | None:
+    """Return how the estimator `name` ranks, where the audit knows it."""
+    known = {each.name: asdict(each.spearman) for each in (audit.estimators if audit else ())}
+    return {**known[name], "n": audit.n} if audit and name in known else None
 
 
 def _take_over(folder: Path, name: str, target: Path) -> None:

@@ -34,7 +34,10 @@ EPOCHS, SMALL_EPOCHS, LEAST_STEPS = 100, 20, 1_000
 MADE_WITH = "made_with"
 """The key in metrics.json of the digest of all that a retrained net depends on."""
 
-CHOICE = ("proxy", "proxy_spearman", "model_fitted_on", "chosen_on")
+CHOICE = (
+    *("proxy", "proxy_spearman", "model_fitted_on", "chosen_by", "chosen_by_spearman"),
+    "chosen_on",
+)
 """The keys in metrics.json that say how an architecture was chosen: they go with it."""
 
 

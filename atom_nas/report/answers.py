@@ -1,11 +1,12 @@
 """The four questions that a reader comes with, answered from the run's own files."""
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from atom_nas.audit.ranking import MIN_CANDIDATES
-from atom_nas.audit.record import Audit
+from atom_nas.audit.record import Audit, Figures
 from atom_nas.report.results import Export, Results
 from atom_nas.report.wording import bounds, costs, decimal, duration, percent
 from atom_nas.search.objectives import COSTS, Objectives
@@ -37,7 +38,7 @@ class Answer:
 
 def answers(results: Results) -> tuple[Answer, ...]:
     """Return the four answers, in the order of the page."""
-    return _which(results), _costs(results), _sureness(results.audit), _worth(results)
+    return _which(results), _costs(results), _sureness(results), _worth(results)
 
 
 def title(results: Results) -> str:
@@ -141,25 +142,26 @@ def _size(export: Export, shown: Objectives) -> str:
     return costs(export, shown)
 
 
-def _sureness(audit: Audit | None) -> Answer:
-    question = "How sure is the ranking?"
+def _sureness(results: Results) -> Answer:
+    question, audit = "How sure is the ranking?", results.audit
     if audit is None:
         return Answer(question=question, answer=NOT_AUDITED, lines=(HOW_TO_AUDIT.rstrip("."),))
-    rho = audit.proxy.spearman
+    ranking = audit.ranking_of(results.objective)
+    rho = ranking.spearman
     return Answer(
         question=question,
-        answer=_how_sure(audit),
+        answer=_how_sure(audit, rho.low),
         lines=(
+            *([] if ranking is audit.proxy else [f"Of {ranking.name}, by which was searched"]),
             f"Spearman {decimal(rho.value)}, 95% interval {decimal(rho.low)} to "
             f"{decimal(rho.high)}, n = {audit.n} candidates trained on the full data too; 1 is "
             "the same order, 0 is chance",
-            *(() if audit.caution else _pairs(audit)),
+            *(() if audit.caution else _pairs(ranking, audit)),
         ),
     )
 
 
-def _how_sure(audit: Audit) -> str:
-    low = audit.proxy.spearman.low
+def _how_sure(audit: Audit, low: float) -> str:
     if audit.caution:
         return "Not sure: for most of the candidates the order means little."
     if audit.n < MIN_CANDIDATES:
@@ -173,15 +175,30 @@ def _how_sure(audit: Audit) -> str:
     return "Better than chance, but how much better is open."
 
 
-def _pairs(audit: Audit) -> Iterator[str]:
-    """Yield in words what Kendall's tau says of two candidates drawn at random."""
-    tau = audit.proxy.kendall
-    if math.isfinite(tau.value):
-        value, low, high = (50 * (1 + each) for each in (tau.value, tau.low, tau.high))
+def _pairs(ranking: Figures, audit: Audit) -> Iterator[str]:
+    """Yield in words what Kendall's tau says of two candidates drawn at random.
+
+    tau-b divides by the mean of how many pairs the score and the truth part; here pairs count that
+    the truth parts, and a score that does not part them is a coin.
+    """
+    tau = ranking.kendall
+    of_score, of_truth = map(_num_parted, (ranking.scores, audit.truth))
+    if math.isfinite(tau.value) and of_truth:
+        ratio = math.sqrt(of_score / of_truth)
+        value, low, high = (
+            min(100.0, 50 * (1 + ratio * each)) for each in (tau.value, tau.low, tau.high)
+        )
         yield (
             f"Of two candidates at random it puts the better one first {decimal(value, 0)} times "
             f"in 100 ({decimal(low, 0)} to {decimal(high, 0)}); a coin would 50 times"
         )
+
+
+def _num_parted(values: Iterable[float | None]) -> int:
+    """Return how many pairs have unequal values."""
+    counts = Counter(values)
+    n = counts.total()
+    return (n * n - sum(count * count for count in counts.values())) // 2
 
 
 def _worth(results: Results) -> Answer:
