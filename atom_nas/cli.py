@@ -171,7 +171,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except (UserError, OutOfReach) as error:
         _end(f"error: {hide_passwords(str(error))}", 2)
     except KeyboardInterrupt:
-        _end("interrupted; the same command goes on from here.", 130)
+        _end("interrupted; run the same command again to continue.", 130)
     except Exception as error:
         from atom_nas.training.devices import is_device_failure
 

@@ -139,7 +139,7 @@ class Options(DistillOptions):
     storage: str | None = field(default=None, repr=False)
     """URL of a PostgreSQL database that many machines share, as in
     postgresql+psycopg://user@host/database: all that run the same command work on one run there,
-    called as the folder of --out is. It is not kept: later calls give it again."""
+    named after the folder of --out. It is not kept: later calls give it again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,7 +205,7 @@ class Options(DistillOptions):
         Raises UserError where there is none, or they cannot be read.
         """
         if not (folder / "options.json").exists():
-            raise UserError(f"{folder} is no run folder; give that of a run with --out.")
+            raise UserError(f"{folder} is not a run folder; give that of a run with --out.")
         values = read_json(folder / "options.json")
         refuse_code_of(folder, values.values())
         return cls(**{**values, "data_dir": Path(values["data_dir"]), "out": folder})

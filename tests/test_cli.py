@@ -175,7 +175,7 @@ def test_a_bad_config(capsys, tmp_path):
 @pytest.mark.parametrize("command", ["export", "report"])
 def test_a_stage_of_no_run(capsys, tmp_path, command):
     line = error_of(capsys, [command, "--out", tmp_path / "none"])
-    assert f"{tmp_path / 'none'} is no run folder" in line
+    assert f"{tmp_path / 'none'} is not a run folder" in line
     assert not (tmp_path / "none").exists()
 
 

@@ -83,6 +83,6 @@ def test_distill_does_not_go_on_from_a_checkpoint_of_other_settings(
         with pytest.raises(SystemExit) as caught:
             main(distill_args(data, tmp_path / "proxy"))
     assert caught.value.code == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command again" in capsys.readouterr().err
     line = error_of(capsys, distill_args(data, tmp_path / "proxy", "--seed", "1"))
     assert "seed 0 (now 1)" in line

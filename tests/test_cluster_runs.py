@@ -192,7 +192,7 @@ def test_a_database_that_comes_back_is_waited_for(shared, database):
     finally:
         database.start()
     outputs = [node.finish() for node in nodes]
-    assert any("does not answer; it is waited for." in output for output in outputs)
+    assert any("does not answer; waiting for it." in output for output in outputs)
     shared.check()
     assert shared.no_password()
 

@@ -59,7 +59,7 @@ def test_what_is_only_shown_imports_no_torch(args):
         (["run", "--trials", "0"], "--trials is 0"),
         (["run", "--nope", "3"], "unknown option '--nope'"),
         (["nope"], "unknown command 'nope'"),
-        (["report", "--out", "no/such/folder"], "is no run folder"),
+        (["report", "--out", "no/such/folder"], "is not a run folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

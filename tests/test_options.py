@@ -83,7 +83,7 @@ def test_saved_options_are_restored(tmp_path):
 
 
 def test_a_folder_without_options_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="is no run folder") as caught:
+    with pytest.raises(UserError, match="is not a run folder") as caught:
         Options.saved_in(tmp_path)
     assert str(tmp_path) in str(caught.value)
 

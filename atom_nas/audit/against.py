@@ -1,4 +1,4 @@
-"""Names: what a proxy is compared with, and the free scores that are averaged."""
+"""Names: what a proxy is compared with, and what is put together with free scores."""
 
 AGAINST: dict[str, tuple[str, ...]] = {
     "free": ("random",),
@@ -10,6 +10,10 @@ AGAINST: dict[str, tuple[str, ...]] = {
     ),
 }
 """What is measured beside the free scores, which always are."""
+
+JOINT = {"combined_ranks": "combined_ranks", "combined": "combined_model"}
+"""Objectives that put free scores together with the proxy, the cheaper first, and which estimator
+of an audit each of them is."""
 
 AVERAGED = ("synflow", "jacob_cov", "naswot", "num_params")
 """The free scores whose rank average is `free_average`."""

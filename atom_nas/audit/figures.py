@@ -10,6 +10,7 @@ from statistics import fmean
 import numpy as np
 
 from atom_nas.audit import ranking, verdict
+from atom_nas.audit.against import JOINT
 from atom_nas.audit.comparison import Comparison, compare, compare_all, holm
 from atom_nas.audit.proposal import propose
 from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
@@ -19,7 +20,6 @@ from atom_nas.audit.truth import Truth
 from atom_nas.audit.worth import measure_worth
 from atom_nas.errors import UserError
 from atom_nas.scoring.estimator import Array, Estimator
-from atom_nas.scoring.objective import JOINT
 
 TOP = 0.2
 """The best fraction by truth, inside which estimators are judged too."""

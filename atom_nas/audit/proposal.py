@@ -6,12 +6,11 @@ and full data at equal cost not at all: what cannot be run is not proposed.
 
 from collections.abc import Iterable, Sequence
 
-from atom_nas.audit.against import AVERAGED
+from atom_nas.audit.against import AVERAGED, JOINT
 from atom_nas.audit.ranking import MIN_CANDIDATES
 from atom_nas.audit.record import Combined, Figures, Proposal, Rival
 from atom_nas.audit.verdict import TOLERANCE, is_refused_for
 from atom_nas.scoring.estimator import Kind
-from atom_nas.scoring.objective import JOINT
 
 SETS: tuple[Kind, ...] = ("distilled", "random", "coreset")
 """What --proxy takes."""

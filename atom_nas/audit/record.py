@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from atom_nas.audit.against import JOINT
 from atom_nas.audit.comparison import Comparison
 from atom_nas.audit.ranking import Estimate
 from atom_nas.audit.record_json import from_json, to_json
 from atom_nas.audit.truth import Ceiling
 from atom_nas.audit.worth import Worth
 from atom_nas.scoring.estimator import Array, Kind, with_failed_last
-from atom_nas.scoring.objective import JOINT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

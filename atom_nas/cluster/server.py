@@ -109,7 +109,7 @@ class Server:
                         "the same command again."
                     ) from None
                 if wait == 1.6:
-                    tell(f"the database at {self.address} does not answer; it is waited for.")
+                    tell(f"the database at {self.address} does not answer; waiting for it.")
                 time.sleep(wait)
                 wait = min(2 * wait, 5.0)
             else:

@@ -181,8 +181,8 @@ def hold_out(
     for name, indices in zip(images.class_names, classes, strict=True):
         if len(indices) < 2:
             raise UserError(
-                f"class {name!r} has too few images to split: {len(indices)} left to hold one "
-                "out of, at least 2 are needed; add images of this class."
+                f"class {name!r} has too few images to split: {len(indices)} left, at least 2 are "
+                "needed; add images of this class."
             )
     counts = [min(max(1, round(fraction * len(each))), len(each) - 1) for each in classes]
     while limit is not None and sum(counts) > limit and max(counts) > 1:

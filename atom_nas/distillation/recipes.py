@@ -92,4 +92,4 @@ def adjust(recipe: Recipe, text: str) -> Recipe:
     try:
         return replace(recipe, **changes)
     except ValueError as error:
-        raise UserError(f"the recipe cannot be so: {error}.") from error
+        raise UserError(f"--adjust is refused: {error}.") from error

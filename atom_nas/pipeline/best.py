@@ -7,11 +7,11 @@ from pathlib import Path
 
 from scipy.stats import rankdata
 
+from atom_nas.audit.against import JOINT
 from atom_nas.audit.ranking import MIN_CANDIDATES
 from atom_nas.audit.record import Audit
 from atom_nas.errors import UserError
 from atom_nas.pipeline.run import Run
-from atom_nas.scoring.objective import JOINT
 from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import candidate_name
 from atom_nas.search.candidate import Candidate, best_first, front_of

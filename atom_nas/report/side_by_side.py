@@ -43,7 +43,7 @@ def columns(runs: Sequence[Path], folder: Path) -> list[Column]:
         raise UserError(f"--compare has {len(runs)} run; give the folders of two or more.")
     for run in runs:
         if not (run / "settings.json").exists():
-            raise UserError(f"{run} is no run folder; give folders of runs to --compare.")
+            raise UserError(f"{run} is not a run folder; give folders of runs to --compare.")
     paths = [run.resolve() for run in runs]
     found = [read_results(run) for run in paths]
     shared = os.path.commonpath([path.parent for path in paths])

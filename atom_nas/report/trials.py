@@ -5,15 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from atom_nas.search.columns import OWN
 from atom_nas.storage.files import read_csv
-
-COLUMNS = frozenset(
-    (
-        *("candidate", "state", "objective", "proxy_accuracy"),
-        *("num_params", "macs", "latency_ms", "seconds", "uniform", "on_front", "reason"),
-    )
-)
-"""The columns of candidates.csv; the others are the fields of the architecture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +51,7 @@ def _trial(row: Mapping[str, str]) -> Trial:
     return Trial(
         candidate=row["candidate"],
         is_complete=row["state"] == "COMPLETE",
-        fields={name: value for name, value in row.items() if name not in COLUMNS},
+        fields={name: value for name, value in row.items() if name not in OWN},
         objective=number(row["objective"]),
         proxy_accuracy=number(row["proxy_accuracy"]),
         num_params=number(row["num_params"]),

@@ -46,7 +46,3 @@ OBJECTIVES: Mapping[str, Objective] = {
         name="combined_ranks", measure=DEFAULT_MEASURE, needs_reference=True
     ),
 }
-
-JOINT = {"combined_ranks": "combined_ranks", "combined": "combined_model"}
-"""Objectives that put free scores together with the proxy, the cheaper first, and which estimator
-of an audit each of them is."""

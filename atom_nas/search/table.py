@@ -6,6 +6,7 @@ from pathlib import Path
 
 from atom_nas.scoring.space import Space
 from atom_nas.search.candidate import Candidate, front_of
+from atom_nas.search.columns import column_of
 from atom_nas.search.objectives import Objectives
 from atom_nas.storage.files import write_csv
 
@@ -22,7 +23,7 @@ def write_candidates(
     members = front_of(candidates, objectives) if objectives.costs else []
     columns = [field.name for field in fields(space.module.Architecture)]
     header = [
-        *("candidate", "state", *columns, "objective", "proxy_accuracy"),
+        *("candidate", "state", *map(column_of, columns), "objective", "proxy_accuracy"),
         *("num_params", "macs", *["latency_ms"] * is_timed, "seconds", "uniform"),
         *(*["on_front"] * bool(objectives.costs), "reason"),
     ]
