@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from atom_nas.audit.against import AVERAGED
 from atom_nas.audit.combination import combine
 from atom_nas.audit.figures import audit_scores
-from atom_nas.audit.free_scores import AVERAGED, PASSES, SIZES, average
+from atom_nas.audit.free_scores import PASSES, SIZES, average
 from atom_nas.audit.record import Audit
 from atom_nas.audit.table import write_audit
 from atom_nas.audit.truth import Truth

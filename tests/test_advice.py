@@ -85,6 +85,8 @@ def test_the_sentence_names_the_rival_that_ranks_best_and_those_left_open():
     assert decided(both[:1])[1].endswith("better than a, which costs no more.")
     level = [rival("a", versus("undecided"), 3.0), rival("b", versus("undecided"), 3.0)]
     assert decided(level)[1].endswith("better than a or b.")
+    third = [*level, rival("c", versus("undecided"), 4.0)]
+    assert decided(third)[1].endswith("a, b or c; of these a and b cost the least.")
 
 
 def test_a_proxy_that_no_rival_is_as_cheap_as_has_beaten_nothing():

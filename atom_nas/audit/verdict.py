@@ -43,10 +43,12 @@ def decide(proxy: Figures, rivals: Sequence[Rival], *, n: int, tied: str = "") -
     if proxy.spearman.low <= 0:
         return "no", f"Do not use {name} here: it is not shown to rank better than chance."
     if left := [rival.figures for rival in fair if rival.comparison.verdict != "better"]:
-        cheapest, *dearer = sorted(left, key=lambda rival: rival.cost)
-        hint = "" if dearer else ", which costs no more"
-        if dearer and cheapest.cost < dearer[0].cost:
-            hint = f"; of these {cheapest.name} costs the least"
+        least = min(rival.cost for rival in left)
+        cheapest = [rival.name for rival in left if rival.cost == least]
+        hint = ", which costs no more" if len(left) == 1 else ""
+        if len(cheapest) < len(left):
+            verb = "cost" if len(cheapest) > 1 else "costs"
+            hint = f"; of these {_listed(cheapest, 'and')} {verb} the least"
         return "undecided", (
             f"{name} ranks better than chance, but is not shown to rank better than "
             f"{_listed([rival.name for rival in left])}{hint}."
@@ -224,8 +226,8 @@ def plan(rho: Estimate, n: int, width: float, *, macs: float, seconds: float) ->
     return Plan(width=width, more_candidates=more, macs=more * macs, seconds=more * seconds)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def _listed(names: Sequence[str], last: str = "or") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def _interval(found: Estimate, sign: str = "") -> str:

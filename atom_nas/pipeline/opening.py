@@ -70,29 +70,17 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     proxy, full = proxy_training(options, dataset), full_training(options, data, device)
     is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
     is_full_open = not (options.full_steps or options.full_epochs or data.defaults.full_steps)
+    name = asked.folder.resolve().name
     settings = {
-        **job.identity,
-        "validation_digest": dataset.validation.digest,
-        "test_digest": dataset.test.digest,
-        "space": space.name,
-        "space_digest": space.digest,
-        "sampler": options.sampler,
-        "max_params": options.max_params,
-        "max_macs": options.max_macs or dataset.defaults.max_macs,
+        **_identity(options, job, dataset, space),
         "shrink": shrink,
         "proxy_steps": None if is_proxy_open else proxy.steps,
         "full_steps": full.steps if options.full_steps or options.full_epochs else None,
+        **({"proxy": AUTO} if asked.chooses_proxy else {}),
+        # candidates draw other random numbers on a GPU
+        **({"device_type": device.type} if device.type != "cpu" else {}),
+        **({"storage": name} if options.storage is not None else {}),
     }
-    if asked.chooses_proxy:
-        settings["proxy"] = AUTO
-    if options.max_latency_ms is not None:
-        settings["max_latency_ms"] = options.max_latency_ms
-        settings["latency_batch"] = options.latency_batch
-    if device.type != "cpu":  # candidates draw other random numbers there
-        settings["device_type"] = device.type
-    name = asked.folder.resolve().name
-    if options.storage is not None:
-        settings["storage"] = name
     trainer = Trainer(dataset.normalization, device, workers=options.workers)
     with (
         open_shared(options.storage, name, settings) as shared,
@@ -103,21 +91,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", asked.kept)
             tell(_in_words(dataset))
-        if (macs := dataset.defaults.max_macs) and not options.max_macs:
-            note(
-                f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs "
-                "changes that."
-            )
-        if dataset.excerpt:
-            note(
-                f"candidates that {dataset.name} has scores of are not trained again on the proxy."
-            )
-        if data.excerpt:
-            note(
-                f"nets are exported with weights from the {len(data.train):,} images of "
-                f"{data.name}; put all of {data.excerpt.of} under {options.data_dir} for better "
-                "ones."
-            )
+        _note_what_holds(options, dataset, data)
         run = Run(
             options=options,
             folder=folder,
@@ -154,6 +128,42 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         )
         yield Pipeline(run=choose(run) if asked.chooses_proxy else run, deadline=deadline)
         place.copy()
+
+
+def _identity(
+    options: Options, job: Condensation | Ready, dataset: Dataset, space: Space
+) -> dict[str, object]:
+    """Return what the rows of a run depend on: a folder is of one such identity."""
+    found = {
+        **job.identity,
+        "validation_digest": dataset.validation.digest,
+        "test_digest": dataset.test.digest,
+        "space": space.name,
+        "space_digest": space.digest,
+        "sampler": options.sampler,
+        "max_params": options.max_params,
+        "max_macs": options.max_macs or dataset.defaults.max_macs,
+    }
+    if options.max_latency_ms is None:
+        return found
+    timed = {"max_latency_ms": options.max_latency_ms, "latency_batch": options.latency_batch}
+    return found | timed
+
+
+def _note_what_holds(options: Options, dataset: Dataset, data: Dataset) -> None:
+    """Say what was decided by the data set; nets that are exported are trained on `data`."""
+    if (macs := dataset.defaults.max_macs) and not options.max_macs:
+        note(
+            f"candidates have at most {macs:,} multiply-adds on {dataset.name}; --max-macs "
+            "changes that."
+        )
+    if dataset.excerpt:
+        note(f"candidates that {dataset.name} has scores of are not trained again on the proxy.")
+    if data.excerpt:
+        note(
+            f"nets are exported with weights from the {len(data.train):,} images of {data.name}; "
+            f"put all of {data.excerpt.of} under {options.data_dir} for better ones."
+        )
 
 
 def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:
