@@ -18,7 +18,8 @@ from atom_nas.errors import OutOfReach, UserError, explain, hide_passwords, unkn
 from atom_nas.options import DistillOptions, Options, ReportOptions
 from atom_nas.parsing import parse_options
 from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
-from atom_nas.storage.run_folder import open_run
+from atom_nas.storage.files import read_json
+from atom_nas.storage.run_folder import SETTINGS, open_run
 
 if TYPE_CHECKING:
     from atom_nas.pipeline.stages import Pipeline
@@ -91,15 +92,23 @@ def export(args: Sequence[str]) -> None:
 
 def report(args: Sequence[str]) -> None:
     """Write the report of a finished run again, or show runs side by side."""
-    values = _read("report", ReportOptions, args)
-    if runs := values.pop("compare", ()):
+    options = ReportOptions(**_read("report", ReportOptions, args))
+    if runs := options.compare:
         from atom_nas.report import write_comparison
 
         shared = Path(os.path.commonpath([run.resolve().parent for run in runs]))
-        print(f"comparison: {write_comparison(runs, values.get('out', shared))}")
+        print(f"comparison: {write_comparison(runs, options.out or shared)}")
         return
-    with _reopen(values) as pipeline:
-        print(f"report: {pipeline.report()}")
+    assert options.out is not None
+    if options.storage:
+        with _reopen({"out": options.out, "storage": options.storage}) as pipeline:
+            print(f"report: {pipeline.report()}")
+        return
+    Options.saved_in(options.out)  # refuses what is no run
+    from atom_nas.report import write_report
+
+    with open_run(options.out, read_json(options.out / SETTINGS)) as folder:
+        print(f"report: {write_report(folder)}")
 
 
 def retrain(args: Sequence[str]) -> None:
@@ -130,6 +139,8 @@ def predict(args: Sequence[str]) -> None:
 
 def list_plugins(args: Sequence[str]) -> None:
     """Show search spaces, proxies, data sets and tables of truth."""
+    if args:
+        raise UserError(f"list takes no option, and {args[0]!r} was given; leave it out.")
     for title, package in (
         ("search spaces (--space)", "search_spaces"),
         ("proxies (--proxy <name>_ipc<images per class>)", "atom_nas.distillation.methods"),
@@ -170,6 +181,13 @@ def main(args: Sequence[str] | None = None) -> None:
         COMMANDS[args[0]](args[1:])
     except (UserError, OutOfReach) as error:
         _end(f"error: {hide_passwords(str(error))}", 2)
+    except BrokenPipeError:  # as of `atom-nas list | head`: nobody reads what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        _end(f"error: {error.filename}: {error.strerror}; give another, or mend that.", 2)
     except KeyboardInterrupt:
         _end("interrupted; run the same command again to continue.", 130)
     except Exception as error:
@@ -212,6 +230,4 @@ def _open(options: Options) -> Iterator["Pipeline"]:
 
 def _reopen(values: dict[str, Any]) -> AbstractContextManager["Pipeline"]:
     """Open the run in --out, or where `values` lead, which come before its own options."""
-    given = Options(**values)
-    has_options = "out" in values or (given.folder / "options.json").exists()
-    return _open(replace(Options.saved_in(given.folder), **values) if has_options else given)
+    return _open(replace(Options.saved_in(Options(**values).folder), **values))

@@ -212,9 +212,18 @@ class Options(DistillOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(Options):
+class ReportOptions:
     """Which run is reported again, or which are shown side by side."""
 
+    out: Path | None = None
+    """Folder of the run; of several, of comparison.html, by default the folder that they share."""
+    storage: str | None = field(default=None, repr=False)
+    """URL of the database where the run lies that many machines share, for what is there by now."""
     compare: tuple[Path, ...] = ()
-    """Folders of two or more runs: they are shown side by side in comparison.html, which lies in
-    --out, by default the folder that they share."""
+    """Folders of two or more runs: they are shown side by side in comparison.html."""
+
+    def __post_init__(self) -> None:
+        if not (self.compare or self.out):
+            raise UserError("--out is missing; give the folder of a run, or several to --compare.")
+        if self.compare and self.storage:
+            raise UserError("--storage is of one run; leave it out, or --compare.")

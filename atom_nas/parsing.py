@@ -88,11 +88,14 @@ def read_config(path: Path, kind: type[Any]) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"config file {path} is not TOML: {error}.") from error
     options = {option.name: option for option in _options(kind)}
-    found = {}
+    names = {name: option.name for option in options.values() for name in option.names}
+    found: dict[str, Any] = {}
     for key, value in table.items():
-        name = key.replace("-", "_")
-        if name not in options:
+        name = names.get(key.replace("-", "_"))
+        if name is None:
             raise unknown(f"option in {path}", key, options)
+        if name in found:
+            raise UserError(f"{name} is given twice in {path}; give it once.")
         found[name] = options[name].accept(f"{key} in {path}", value)
     return found
 
@@ -117,12 +120,22 @@ def parse_settings(
 def _convert(what: str, text: str, kind: type) -> Any:
     """Return `text` as a value of `kind`; UserError, which calls it `what`, where it is none."""
     try:
-        value = {"true": True, "false": False}[text] if kind is bool else kind(text)
+        value = {"true": True, "false": False}[text] if kind is bool else _of(kind, text)
         if kind is float and not math.isfinite(value):
             raise ValueError
     except (ValueError, KeyError):
         raise UserError(f"{what} is {text!r}; give {_WORDS[kind][1]}.") from None
     return value
+
+
+def _of(kind: type, value: object) -> Any:
+    """Return `value` as one of `kind`; a path may begin with ~, which is the user's own folder."""
+    if kind is not Path:
+        return kind(value)
+    try:
+        return Path(str(value)).expanduser()
+    except RuntimeError:  # of a user who does not exist
+        return Path(str(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +151,11 @@ class _Option:
     place: str = ""
     """What it is called where it is given by its place, behind no flag."""
     is_needed: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it may be called in a TOML file."""
+        return self.name, *(flag[2:].replace("-", "_") for flag in self.flags)
 
     @property
     def title(self) -> str:
@@ -170,7 +188,7 @@ class _Option:
         accepted = {Path: (str,), float: (int, float)}.get(self.kind, (self.kind,))
         if any(type(each) not in accepted for each in values):
             raise UserError(f"{what} is {value!r}; give {_WORDS[self.kind][1]}.")
-        found = tuple(map(self.kind, values))
+        found = tuple(_of(self.kind, each) for each in values)
         return found if self.is_tuple else found[0]
 
 

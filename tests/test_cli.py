@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -179,6 +180,35 @@ def test_a_stage_of_no_run(capsys, tmp_path, command):
     assert not (tmp_path / "none").exists()
 
 
+def test_export_goes_on_with_a_run_and_starts_none(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "is not a run folder" in error_of(capsys, ["export"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_says_which_run_it_is_of(capsys, tmp_path):
+    assert "--out is missing; give the folder of a run" in error_of(capsys, ["report"])
+    line = error_of(capsys, ["report", "--compare", tmp_path, "--storage", "postgresql://a/b"])
+    assert "--storage is of one run" in line
+    assert "unknown option '--trials'" in error_of(capsys, ["report", "--trials", "9"])
+    assert "list takes no option" in error_of(capsys, ["list", "foo"])
+
+
+def test_what_cannot_be_read_or_written_is_one_line(capsys, tmp_path, monkeypatch):
+    def denied(*_):
+        raise PermissionError(13, "Permission denied", "some/file")
+
+    monkeypatch.setitem(COMMANDS, "list", denied)
+    line = error_of(capsys, ["list"])
+    assert line == "error: some/file: Permission denied; give another, or mend that."
+
+
+def test_a_reader_who_has_left_is_no_traceback():
+    command = f"{sys.executable} -m atom_nas list | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
 def test_no_architecture_within_the_limits(capsys, tmp_path, data, space, monkeypatch):
     monkeypatch.setattr("atom_nas.search.study.MAX_IDLE_DRAWS", 30)
     args = ["--dataset", data, "--space", space, "--proxy", "random_ipc2", "--max-params", "1"]
@@ -203,7 +233,7 @@ def test_help_names_every_command(capsys, args):
     assert all(re.search(rf"^  {command} ", out, re.MULTILINE) for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["run", "distill", "search", "audit", "export", "report"])
+@pytest.mark.parametrize("command", ["run", "distill", "search", "audit", "export"])
 def test_help_of_a_command_names_its_options(capsys, command):
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])

@@ -80,3 +80,14 @@ def test_a_network_that_reads_numbers_while_it_is_built_is_counted():
     state = torch.get_rng_state()
     assert measure_cost(build, (1, 2, 2)).macs == 4 * 2 + 2 * 4 + 4 * 6
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_net_with_other_logits_than_classes_is_refused():
+    def wide():
+        return nn.Sequential(nn.Flatten(), nn.Linear(12, 510))
+
+    assert measure_cost(wide, (3, 2, 2), 510).num_params == 13 * 510
+    with pytest.raises(ValueError, match=r"the net returns \(1, 510\) for an image, not logits"):
+        measure_cost(wide, (3, 2, 2), 10)
+    with pytest.raises(ValueError, match="returns tuple"):
+        measure_cost(lambda: nn.LSTM(2, 2), (3, 2), 10)

@@ -270,3 +270,12 @@ def test_unreadable_file_outside_the_sample_is_named(tmp_path, monkeypatch):
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         folder.load(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("classes", [("val", "test"), ("cat", "dog", "test")])
+def test_splits_without_training_images_are_no_classes(tmp_path, classes):
+    for name in classes:
+        save_images(tmp_path / name if name in ("val", "test") else tmp_path, ("a", "b"))
+    with pytest.raises(UserError, match="and no train; put the class folders") as caught:
+        folder.load(tmp_path)
+    assert "has val and test and no train" in str(caught.value) or "dog" in classes

@@ -127,3 +127,10 @@ def test_pickled_arrays_are_not_loaded(tmp_path):
     np.savez(tmp_path / "bad.npz", **made)
     with pytest.raises(UserError, match="cannot be read"):
         npz.load(tmp_path / "bad.npz")
+
+
+def test_arrays_that_are_called_otherwise_are_said_to_be_left_out(tmp_path, capsys):
+    made = {"train_images": np.zeros((4, 8, 8), np.uint8), "train_labels": np.array([0, 0, 1, 1])}
+    np.savez(tmp_path / "a.npz", **made, valid_images=made["train_images"])
+    npz.load(tmp_path / "a.npz")
+    assert "these arrays are left out: valid_images." in capsys.readouterr().err

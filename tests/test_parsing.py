@@ -140,6 +140,24 @@ def test_a_bad_config_is_said_in_one_line(tmp_path, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_path_may_begin_with_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "c.toml").write_text('out = "~/b"')
+    given = ["--out=~/a"], ["--config", "~/c.toml"], ["--out", "~nobody-is-called-so/a"]
+    found = [parse_options(Choice, args, usage="", about="")["out"] for args in given]
+    assert found == [tmp_path / "a", tmp_path / "b", Path("~nobody-is-called-so/a")]
+
+
+def test_a_config_knows_an_option_by_each_of_its_names_and_once(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("n = 5")
+    assert read_config(path, Choice) == {"audit_size": 5}
+    path.write_text("audit-size = 4\naudit_size = 5")
+    with pytest.raises(UserError, match="audit_size is given twice in"):
+        read_config(path, Choice)
+
+
 def test_configs_that_cannot_be_read(tmp_path):
     (tmp_path / "c.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="is not TOML"):

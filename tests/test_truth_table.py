@@ -168,3 +168,14 @@ def test_the_table_knows_a_cell_by_its_name(space):
     assert min(best.validation) > 0.88
     assert max(worst.validation) < 0.11
     assert len(best.validation) in (2, 3)
+
+
+def test_what_is_missing_is_said_of_the_whole_sample(tmp_path, space):
+    path = tmp_path / "t.csv"
+    known = candidate_name(cell(space))
+    path.write_text(f"candidate,validation_accuracy\n{known},0.5\n", encoding="utf-8-sig")
+    table = TruthTable.open(str(path), space, "cifar10")
+    table.require([(cell(space), 0)])
+    sample = [(cell(space, op), 0) for op in ("none", "nor_conv_3x3", "skip_connect")]
+    with pytest.raises(UserError, match="has no row of 2 of the 3 candidates of the audit"):
+        table.require(sample)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
+from textwrap import shorten
 from typing import Any, Self
 
 from atom_nas import plugins
@@ -97,6 +98,16 @@ class TruthTable:
         """Return the same of each of the sample, whatever the number of `trainings`."""
         return [self.measure(architecture) for architecture, _ in sample]
 
+    def require(self, sample: Sample) -> None:
+        """Raise UserError where some of the sample have no row."""
+        names = [candidate_name(architecture) for architecture, _ in sample]
+        if missing := [name for name in names if name not in self._cells]:
+            shown = shorten(", ".join(missing), 200, placeholder=" ...")
+            raise UserError(
+                f"{self.name} has no row of {len(missing)} of the {len(names)} candidates of the "
+                f"audit ({shown}); add them, or use --truth training."
+            )
+
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
     """Read a CSV with the columns of truth.csv; of trainings of several lengths the commonest.
@@ -105,7 +116,7 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         require_regular(path)
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"truth table {path} cannot be read: {error}.") from error

@@ -55,6 +55,12 @@ class ImageSet:
         return [torch.nonzero(self.labels == k).flatten() for k in range(self.num_classes)]
 
     @property
+    def absent_classes(self) -> list[str]:
+        """The names of the classes that have no image here."""
+        counts = self.labels.bincount(minlength=self.num_classes)
+        return [name for name, count in zip(self.class_names, counts, strict=True) if not count]
+
+    @property
     def smallest_class(self) -> int:
         """The number of images of the class that has the fewest."""
         return min(map(len, self.class_indices()))

@@ -209,8 +209,13 @@ def _in_words(dataset: Dataset) -> str:
     """Say what was found in a data set, so that a folder that was misread is noticed."""
     channels, height, width = dataset.image_shape
     names = shorten(", ".join(dataset.train.class_names), 80, placeholder=" ...")
+    lacking = [
+        f"the {split} images lack {shorten(', '.join(absent), 80, placeholder=' ...')}"
+        for split, images in (("validation", dataset.validation), ("test", dataset.test))
+        if (absent := images.absent_classes)
+    ]
     return (
         f"{dataset.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation "
         f"and {len(dataset.test):,} test images of {channels} x {height} x {width}, "
-        f"{dataset.num_classes} classes ({names})."
+        f"{dataset.num_classes} classes ({names}){''.join(f'; {each}' for each in lacking)}."
     )

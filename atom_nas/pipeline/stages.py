@@ -79,6 +79,8 @@ class Pipeline:
             )
         if len(sample) < run.audit_size:
             note(f"{len(sample)} candidates are audited, not {run.audit_size}: there are no more.")
+        if run.table:
+            run.table.require(sample)
         self._look(lambda: run.scorer().accuracies(run.options.proxy, sample[:LOOKED_AT]))
         auditor, width = run.auditor(), run.options.until_width
         while True:

@@ -96,7 +96,9 @@ class Space:
         key = architecture_json(architecture)
         if key not in self._costs:
             with no_exit():
-                self._costs[key] = measure_cost(lambda: self._build(architecture), self.image_shape)
+                self._costs[key] = measure_cost(
+                    lambda: self._build(architecture), self.image_shape, self.num_classes
+                )
         return self._costs[key]
 
     def known_cost(self, architecture: Any) -> Cost | None:

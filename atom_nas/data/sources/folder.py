@@ -82,8 +82,14 @@ def _roots(path: Path) -> dict[str, Path]:
         for split, names in SPLITS.items()
         if not folders.keys().isdisjoint(names)
     }
-    if "train" not in found:
+    if not found:
         return {"train": path}
+    if "train" not in found:
+        raise UserError(
+            f"folder {str(path)!r} has {' and '.join(each.name for each in found.values())} and no "
+            "train; put the class folders of the training images in one called train, or give a "
+            "class that is called so another name."
+        )
     others = [each.name for each in folders.values() if each not in found.values()]
     if others and len(found) == 1:
         raise UserError(

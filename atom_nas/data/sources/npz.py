@@ -15,6 +15,7 @@ import torch
 from atom_nas.data.images import ImageSet
 from atom_nas.data.splits import Source
 from atom_nas.errors import UserError, explain, require_regular
+from atom_nas.storage.progress import tell
 
 SPLITS = ("train", "val", "test")
 REQUIRED = ("train_images", "train_labels")
@@ -36,6 +37,8 @@ def load(path: Path, *, class_names: tuple[str, ...] = ()) -> Source:
             f"data file {str(path)!r} cannot be read ({explain(error, 160)}); give the path of a "
             "whole .npz file, its arrays numbers or text (np.array(names, dtype=str)), not objects."
         ) from error
+    if others := [key for key in present if key not in REQUIRED + OPTIONAL]:
+        tell(f"of {path} these arrays are left out: {shorten(', '.join(others), 120)}.")
     try:
         splits = _parse(arrays, present, class_names)
     except UserError as error:
