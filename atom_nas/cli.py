@@ -46,6 +46,7 @@ def distill(args: Sequence[str]) -> None:
     from atom_nas.defaults import condensation, require_recipe_used
     from atom_nas.distillation.condense import condense, help_condense
     from atom_nas.distillation.shared_out import joined, own_device
+    from atom_nas.distillation.taken_over import STORE
     from atom_nas.training.devices import warm_up
     from atom_nas.training.memory import keep_freed_memory
 
@@ -56,7 +57,7 @@ def distill(args: Sequence[str]) -> None:
         with share.first_before_others():
             dataset = open_dataset(options.dataset, options.data_dir, seed=options.seed)
         job = condensation(options, dataset, device)
-        folder = options.out or job.folder(Path("proxies"))
+        folder = options.out or job.folder(STORE)
         if not share.is_first:
             help_condense(job, folder, device, share)
             return

@@ -1,12 +1,18 @@
 """The command distill: its artifact is made once, and by no other settings."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 from tiny_run import error_of, save_data
 
 from atom_nas.cli import main
+from atom_nas.data.sources import open_dataset
+from atom_nas.defaults import condensation
+from atom_nas.distillation.proxy import load_proxy
+from atom_nas.distillation.taken_over import STORE, take_over
+from atom_nas.options import Options
 
 
 @pytest.fixture
@@ -69,6 +75,28 @@ def test_settings_of_a_distillation_are_refused_where_images_are_selected(
         "out, or distil, as --proxy atom_ipc2 does."
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_takes_what_distill_left_beside_it(capsys, tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    about = ["--dataset", str(data), "--proxy", "atom_ipc2", "--steps", "2", "--device", "cpu"]
+    main(["distill", *about])
+    (left,) = (tmp_path / "proxies").iterdir()
+    job = condensation(
+        Options(dataset=str(data), proxy="atom_ipc2", steps=2),
+        open_dataset(str(data), tmp_path, seed=0),
+        torch.device("cpu"),
+    )
+    assert job.folder(STORE) == left.relative_to(tmp_path)
+    taken = take_over(job, tmp_path / "run" / left.name)
+    assert taken is not None and taken.manifest == load_proxy(left).manifest
+    assert torch.equal(taken.images.pixels, load_proxy(tmp_path / "run" / left.name).images.pixels)
+    assert f"it is taken from {STORE / left.name}" in capsys.readouterr().err
+    assert take_over(job, tmp_path / "run" / left.name) is None  # the run has its own by now
+    other = replace(job, seed=1)
+    assert take_over(other, tmp_path / "run" / "other") is None
+    (left / "images.safetensors").write_bytes(b"torn")
+    assert take_over(job, tmp_path / "again") is None and not (tmp_path / "again").exists()
 
 
 def test_distill_does_not_go_on_from_a_checkpoint_of_other_settings(

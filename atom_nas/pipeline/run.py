@@ -21,6 +21,7 @@ from atom_nas.defaults import AUDITED, AUDITED_BY_TABLE, condensation
 from atom_nas.distillation.condense import condense
 from atom_nas.distillation.names import parse_name
 from atom_nas.distillation.proxy import Proxy
+from atom_nas.distillation.taken_over import take_over
 from atom_nas.options import AUTO, Options
 from atom_nas.pipeline.budget import Budget
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
@@ -80,7 +81,9 @@ class Run:
         wanted = replace(self.options, proxy=name)
         job = condensation(wanted, self.dataset, self.device, number=number)
         folder = job.folder(self.folder / "proxies")
-        return self.place.fill(folder, lambda: condense(job, folder, self.device))
+        return self.place.fill(
+            folder, lambda: take_over(job, folder) or condense(job, folder, self.device)
+        )
 
     def scorer(self) -> Scorer:
         """Return what trains candidates on proxies, at the length of now."""
