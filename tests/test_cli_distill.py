@@ -91,7 +91,7 @@ def test_a_run_takes_what_distill_left_beside_it(capsys, tmp_path, data, monkeyp
     taken = take_over(job, tmp_path / "run" / left.name)
     assert taken is not None and taken.manifest == load_proxy(left).manifest
     assert torch.equal(taken.images.pixels, load_proxy(tmp_path / "run" / left.name).images.pixels)
-    assert f"it is taken from {STORE / left.name}" in capsys.readouterr().err
+    assert f"it is taken from {STORE / left.name}" in capsys.readouterr().out
     assert take_over(job, tmp_path / "run" / left.name) is None  # the run has its own by now
     other = replace(job, seed=1)
     assert take_over(other, tmp_path / "run" / "other") is None
