@@ -1,5 +1,6 @@
 """The audit from the command line: truth from a table, sizes that grow, the combined objective."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -212,8 +213,11 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path, args, capsys, wrong, messa
     assert not (tmp_path / "run").exists()
 
 
-def test_a_search_alone_can_be_reported(tmp_path, args):
+def test_a_search_alone_can_be_reported(tmp_path, args, capsys):
     main(args("search", trials=3))
+    said = capsys.readouterr().out
+    assert "the best of 3 by accuracy_times_likelihood, and how many validation images each" in said
+    assert re.search(r"^\d+\.\d%: ", said, re.MULTILINE)
     main(["report", "--out", str(tmp_path / "run")])
     for name in ("report.html", "report.md"):
         page = (tmp_path / "run" / name).read_text(encoding="utf-8")

@@ -111,16 +111,23 @@ class Pipeline:
 
     def found(self, candidates: list[Candidate]) -> list[str]:
         """Return a line each on the best of a search; where costs count too, on its front."""
-        by = self.run.objectives
+        by, options = self.run.objectives, self.run.options
         if not by.costs:
-            first = best_first(candidates)[: self.run.options.top_k]
-            return [f"{each.accuracy:.1%} on the validation split: {each.name}" for each in first]
+            return [
+                f"the best of {len(candidates)} by {options.objective}, and how many validation "
+                f"images each has right after training on {options.proxy}:",
+                *(
+                    f"{each.accuracy:.1%}: {each.name}"
+                    for each in best_first(candidates)[: options.top_k]
+                ),
+            ]
         members = front_of(candidates, by)
         head = f"front of {len(members)} of {len(candidates)} candidates: no other scores as high"
         return [
             f"{head} at no more {bounds(by)}",
             *(
-                f"{each.accuracy:.1%} on the validation split, {costs(each.cost, by)}: {each.name}"
+                f"{each.accuracy:.1%} of validation images right after training on "
+                f"{options.proxy}, {costs(each.cost, by)}: {each.name}"
                 for each in members
                 if each.cost
             ),
