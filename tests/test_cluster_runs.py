@@ -121,8 +121,11 @@ def test_two_that_begin_together_from_nothing_write_the_same_report(database, tm
     shared.check()
 
     main(["report", "--out", str(one), "--storage", shared.url])
+    (one / "report.md").unlink()
+    main(["report", "--out", str(one)])  # of what the folder holds
+    assert (one / "report.md").read_bytes() == (two / "report.md").read_bytes()
     with pytest.raises(SystemExit):
-        main(["report", "--out", str(one)])
+        main(["export", "--out", str(one)])
     assert "was made with storage run (now null)" in capsys.readouterr().err
 
     other = shared.start("d", "--seed", "1")
