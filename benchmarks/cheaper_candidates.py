@@ -3,11 +3,12 @@
     python benchmarks/cheaper_candidates.py --space nas_bench_201 --truth nas_bench_201 \
         --variants steps=240,cells_per_stage=1 steps=120,cells_per_stage=1,image_size=16
 
-A variant is the steps of a training, those of the distillation (distil_steps, where the proxy is
-distilled) and settings of the space, as --shrink takes them. Each is trained on some draws of one
-kind of images; its rows lie in <out>/scores.csv, where the same command goes on, and
-<out>/results.md compares all variants given, in pairs on the same candidates. Of NAS-Bench-201 they
-are the cells of ranking_protocols.py, whose rows of 240 steps come first.
+A variant is the steps of a training, the draws of the images that it is done on (where they are not
+--draws), the steps of the distillation (distil_steps, where the proxy is distilled) and settings of
+the space, as --shrink takes them. Each is trained on one kind of images; its rows lie in
+<out>/scores.csv, where the same command goes on, and <out>/results.md compares all variants given,
+in pairs on the same candidates. Of NAS-Bench-201 they are the cells of ranking_protocols.py, whose
+rows of 240 steps come first.
 """
 
 import csv
@@ -52,9 +53,12 @@ def main(settings: Settings) -> None:
         found[COMMITTED] = committed(trained.names, costs)
     for variant in settings.variants:
         shrink = parse_settings("--variants", variant)
-        steps, distil_steps = shrink.pop("steps"), shrink.pop("distil_steps", None)
         found[variant] = trained.estimate(
-            settings.proxy, steps, shrink=shrink, distil_steps=distil_steps
+            settings.proxy,
+            shrink.pop("steps"),
+            draws=shrink.pop("draws", None),
+            distil_steps=shrink.pop("distil_steps", None),
+            shrink=shrink,
         )
         text = to_markdown(settings, found, trained.truth)
         write_atomically(settings.out / "results.md", text)
@@ -97,9 +101,9 @@ def to_markdown(settings: Settings, found: dict[str, Estimator], truth: np.ndarr
         "# Which cheaper training ranks best?",
         "",
         f"{settings.space}, {settings.dataset}, truth {Path(settings.truth).name}, "
-        f"{settings.proxy}, {settings.draws} draws, n = {len(truth)}. Spearman with the truth [95% "
-        "interval]; the difference to the first line is paired. Cost is counted in multiply-adds; "
-        "seconds are of one core, whatever else ran.",
+        f"{settings.proxy}, {settings.draws} draws where a variant names none, n = {len(truth)}. "
+        "Spearman with the truth [95% interval]; the difference to the first line is paired. Cost "
+        "is counted in multiply-adds; seconds are of one core, whatever else ran.",
         "",
         "| variant | seconds a candidate | cost, to the first | accuracy times likelihood | minus "
         "the first | of one draw | accuracy | last training loss |",

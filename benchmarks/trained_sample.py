@@ -112,23 +112,29 @@ class TrainedSample:
         proxy: str,
         steps: int,
         *,
+        draws: int | None = None,
         shrink: dict[str, int] | None = None,
         distil_steps: int | None = None,
     ) -> Estimator:
         """Train what lacks on the draws of `proxy`, `steps` each, and return the scores.
 
-        `shrink` are settings of the space; where the proxy is distilled, `distil_steps` are those
-        of the distillation, by default its recipe's.
+        There are `options.draws`, unless `draws` are given. `shrink` are settings of the space;
+        where the proxy is distilled, `distil_steps` are those of the distillation, by default its
+        recipe's.
         """
-        return self.estimate_made(
-            proxy, lambda name, number: self.condensed(name, number, distil_steps), steps, shrink
-        )
+
+        def make(name: str, number: int) -> Proxy:
+            return self.condensed(name, number, distil_steps)
+
+        return self.estimate_made(proxy, make, steps, draws=draws, shrink=shrink)
 
     def estimate_made(
         self,
         proxy: str,
         make: Callable[[str, int], Proxy],
         steps: int,
+        *,
+        draws: int | None = None,
         shrink: dict[str, int] | None = None,
     ) -> Estimator:
         """Do the same where `make` returns the set of a name and a number."""
@@ -141,7 +147,7 @@ class TrainedSample:
                 trainer=self._trainer,
             ),
             condense=make,
-            num_seeds=options.draws,
+            num_seeds=draws or options.draws,
             training=Training(steps=steps, flip=self.dataset.flip),
             measure=MEASURES[0],
         )

@@ -8,9 +8,15 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from made_toy import make_dataset
 
+from atom_nas.distillation.condense import Condensation, condense
+from atom_nas.distillation.matching import Matching
+from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
 from atom_nas.storage.row_log import RowLog
+from atom_nas.training.convnet import FeatureNet
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -181,3 +187,37 @@ def test_wrong_settings_are_user_errors(
 ) -> None:
     with pytest.raises(UserError, match=message):
         benchmark.Settings(**wrong)
+
+
+def test_a_stage_is_the_set_that_a_distillation_of_so_many_steps_gives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    stages = importlib.import_module("distillation_stages")
+    monkeypatch.setattr("atom_nas.distillation.matching.CHECKPOINT_SECONDS", -1.0)
+    dataset, device = make_dataset(), torch.device("cpu")
+
+    def job(steps: int) -> Condensation:
+        recipe = Recipe(steps=steps, learning_rate=1.0, width=8, depth=2, real_batch=4)
+        return Condensation(
+            dataset=dataset, method="atom", images_per_class=2, seed=3, recipe=recipe
+        )
+
+    def stop(matching: Matching, images: torch.Tensor, net: FeatureNet, step: int) -> Any:
+        if step == 2:
+            raise KeyboardInterrupt
+        return gradient(matching, images, net, step)
+
+    gradient, folder = Matching.gradient, tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Matching, "gradient", stop)
+        with pytest.raises(KeyboardInterrupt):
+            condense(job(5), folder, device)
+    (folder / "settings.json").write_text(json.dumps(job(5).identity))
+    stages.keep_stage(folder, dataset, device)
+    (kept,) = stages.stages(folder)
+    whole = condense(job(2), tmp_path / "whole", device)
+    assert stages.steps_of(kept) == 2 and kept.digest == whole.digest
+    assert torch.equal(kept.images.pixels, whole.images.pixels)
+    stages.keep_stage(folder, dataset, device)  # it is there
+    assert len(list(stages.stages(folder))) == 1

@@ -92,11 +92,7 @@ def audit_scores(
         space=space,
         candidates=tuple(names),
         truth=known_or_none(known),
-        test=(
-            None
-            if truth.test_mean is None
-            else known_or_none(np.where(truth.has_failed_on_test, np.nan, truth.test_mean))
-        ),
+        test=None if truth.known_test is None else known_or_none(truth.known_test),
         full_macs=truth.macs,
         full_seconds=truth.seconds,
         measure=proxy.measure,

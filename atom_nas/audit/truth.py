@@ -91,9 +91,11 @@ class Truth:
         return _all_failed(self.validation)
 
     @property
-    def has_failed_on_test(self) -> NDArray[np.bool_]:
-        """Shape (n,): the same on the test split, all of them where that is not known."""
-        return self.has_failed | (True if self.test is None else _all_failed(self.test))
+    def known_test(self) -> Array | None:
+        """`test_mean`, NaN where all trainings failed on either split."""
+        if self.test is None:
+            return None
+        return np.where(self.has_failed | _all_failed(self.test), np.nan, _means(self.test))
 
     def tops(self, fraction: float) -> tuple[Top, ...]:
         """Return the best `fraction`, in each way that there is to choose them.
