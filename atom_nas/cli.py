@@ -78,7 +78,10 @@ def search(args: Sequence[str]) -> None:
 
 def audit(args: Sequence[str]) -> None:
     """Judge the proxy by full-data accuracies, without a search or after one."""
-    with _open(Options(**_read("audit", Options, args))) as pipeline:
+    options = Options(**_read("audit", Options, args))
+    if options.hours:
+        raise UserError("--hours ends a search, and audit makes none; leave it out.")
+    with _open(options) as pipeline:
         figures = pipeline.audit()
         print("\n".join(figures.sentences))
         print(f"report: {pipeline.report()}")

@@ -125,7 +125,7 @@ def test_a_config_sets_options_of_every_type(tmp_path):
         ("audit_size = '3'", r"audit_size in .*c\.toml is '3'; give a whole number"),
         ("audit-size = true", r"audit-size in .* is True; give a whole number"),
         ("audit_size = 3.0", r"audit_size in .* is 3\.0; give a whole number"),
-        ("method = 3", r"method in .* is 3; give a text"),
+        ("method = 3.5", r"method in .* is 3\.5; give a text"),
         ("out = 3", r"out in .* is 3; give a path"),
         ("width = 'many'", r"width in .* is 'many'; give a finite number"),
         ("ipc = [1, 'x']", r"ipc in .* is \[1, 'x'\]; give a whole number"),
@@ -138,6 +138,10 @@ def test_a_bad_config_is_said_in_one_line(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         read_config(write(tmp_path, text), Choice)
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_is_a_number_needs_no_quotes(tmp_path):
+    assert read_config(write(tmp_path, "method = 3"), Choice) == {"method": "3"}
 
 
 def test_a_path_may_begin_with_the_users_folder(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
-from atom_nas.audit.against import AGAINST, FULL
 from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.audit.truth_table import TruthTable
@@ -16,7 +15,6 @@ from atom_nas.data.splits import Dataset, whole_of
 from atom_nas.defaults import condensation, full_training, proxy_training
 from atom_nas.distillation.condense import Condensation
 from atom_nas.distillation.ready import Ready
-from atom_nas.errors import UserError
 from atom_nas.options import AUTO, DistillOptions, Options
 from atom_nas.parsing import parse_settings
 from atom_nas.pipeline.auto import choose
@@ -24,6 +22,7 @@ from atom_nas.pipeline.budget import open_budget
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.lengths import Lengths
 from atom_nas.pipeline.place import InFolder, open_shared
+from atom_nas.pipeline.refusals import refuse_what_changes_nothing, refuse_what_needs_all
 from atom_nas.pipeline.run import Run
 from atom_nas.pipeline.stages import Pipeline
 from atom_nas.scoring.proxy_scores import ProxyScores
@@ -65,7 +64,9 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     shrunk = space.shrunk(shrink)
     if options.worth:
         sizes_up_to(dataset.train.smallest_class)
+    refuse_what_needs_all(options, dataset)
     table = _open_table(options, dataset, space)
+    refuse_what_changes_nothing(options, table)
     data = _to_train_on(dataset, job, options.seed)
     proxy, full = proxy_training(options, dataset), full_training(options, data, device)
     is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
@@ -168,28 +169,10 @@ def _note_what_holds(options: Options, dataset: Dataset, data: Dataset) -> None:
 
 def _open_table(options: Options, dataset: Dataset, space: Space) -> TruthTable | None:
     """Return the table that holds the truth, or None where candidates are trained for it."""
-    if dataset.excerpt:
-        _refuse_what_needs_all(options, dataset)
     name = options.truth
     if name == "auto":
         name = dataset.excerpt.truth if dataset.excerpt else "training"
     return None if name == "training" else TruthTable.open(name, space, dataset.name)
-
-
-def _refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
-    """Raise UserError where an option needs all the images, of which an excerpt has a few."""
-    needs, macs = "", dataset.defaults.max_macs
-    if options.truth == "training":
-        needs = "--truth training"
-    elif set(AGAINST[options.against]) & set(FULL):
-        needs = f"--against {options.against}"
-    elif options.max_macs and macs and options.max_macs > macs and options.truth == "auto":
-        needs = f"--max-macs {options.max_macs} (its table of full trainings ends at {macs})"
-    if needs and dataset.excerpt:
-        raise UserError(
-            f"{needs} needs all the training images, of which {dataset.name} holds a few; "
-            f"leave it out, or give --dataset {dataset.excerpt.of}."
-        )
 
 
 def _to_train_on(dataset: Dataset, job: Condensation | Ready, seed: int) -> Dataset:

@@ -1,0 +1,41 @@
+"""Options that do not fit the data, or that change nothing: refused before anything is written."""
+
+from atom_nas.audit.against import AGAINST, FULL
+from atom_nas.audit.truth_table import TruthTable
+from atom_nas.data.splits import Dataset
+from atom_nas.defaults import require_recipe_used
+from atom_nas.distillation.names import is_distilled
+from atom_nas.errors import UserError
+from atom_nas.options import Options
+
+
+def refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
+    """Raise UserError where an option needs all the images, of which an excerpt has a few."""
+    if not dataset.excerpt:
+        return
+    needs, macs = "", dataset.defaults.max_macs
+    if options.truth == "training":
+        needs = "--truth training"
+    elif set(AGAINST[options.against]) & set(FULL):
+        needs = f"--against {options.against}"
+    elif options.max_macs and macs and options.max_macs > macs and options.truth == "auto":
+        needs = f"--max-macs {options.max_macs} (its table of full trainings ends at {macs})"
+    if needs:
+        raise UserError(
+            f"{needs} needs all the training images, of which {dataset.name} holds a few; "
+            f"leave it out, or give --dataset {dataset.excerpt.of}."
+        )
+
+
+def refuse_what_changes_nothing(options: Options, table: TruthTable | None) -> None:
+    """Raise UserError where an option is given that nothing here goes by.
+
+    `table` holds the truth, if one does.
+    """
+    if table and options.truth_seeds > 1:
+        raise UserError(
+            f"--truth-seeds is {options.truth_seeds}, and the truth is not trained but the table "
+            f"{table.name}; leave it out, or give --truth training."
+        )
+    if not any(is_distilled(rival) for rival in AGAINST[options.against] if rival not in FULL):
+        require_recipe_used(options)
