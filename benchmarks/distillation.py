@@ -22,9 +22,9 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.names import is_distilled, load_method
 from atom_nas.distillation.paper_nets import NETS
-from atom_nas.distillation.paper_protocol import PaperAccuracy
+from atom_nas.distillation.paper_protocol import PaperAccuracy, Protocol
 from atom_nas.distillation.proxy import Proxy
-from atom_nas.distillation.recipes import RECIPES
+from atom_nas.distillation.recipes import RECIPES, adjust
 from atom_nas.errors import UserError, unknown
 from atom_nas.storage.files import CACHE, canonical_json
 from atom_nas.storage.row_log import RowLog
@@ -50,10 +50,8 @@ class Settings:
     """paper or released."""
     steps: int | None = None
     """Distillation steps; default the recipe's own."""
-    loss_scale: float | None = None
-    """Default the recipe's own, as the next two."""
-    learning_rate: float | None = None
-    real_batch: int | None = None
+    adjust: str = ""
+    """Other settings of the recipe, as in loss_scale=10,norm=batch."""
     seeds: int = 3
     """Distillations of every method, with the seeds 0, 1, ..."""
     nets: tuple[str, ...] = ("convnet3",)
@@ -62,6 +60,8 @@ class Settings:
     """Fresh networks of every architecture for each distillation."""
     epochs: int = PAPER_EPOCHS
     """Epochs of a fresh network."""
+    batch_size: int = Protocol.batch_size
+    """Images in a batch of its training."""
     held_out: bool = False
     """Measure on the validation split, which is then not condensed: to choose settings by."""
     device: str = "auto"
@@ -79,10 +79,13 @@ class Settings:
         ):
             if name not in allowed:
                 raise unknown(kind, name, allowed)
-        counts = {"steps": self.steps, "seeds": self.seeds, "networks": self.networks}
-        for name, count in {**counts, "epochs": self.epochs, "ipc": min(self.ipc)}.items():
+        for name in ("steps", "seeds", "networks", "epochs", "batch_size"):
+            count = getattr(self, name)
             if count is not None and count < 1:
-                raise UserError(f"--{name} is {count}; it must be at least 1.")
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} is {count}; it must be at least 1.")
+        if min(self.ipc) < 1:
+            raise UserError(f"--ipc is {min(self.ipc)}; it must be at least 1.")
 
     @property
     def folder(self) -> Path:
@@ -99,7 +102,10 @@ def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
     table = RowLog(folder / "results.csv", COLUMNS)
     make_recipe = RECIPES[settings.recipe]
     accuracy_of = PaperAccuracy(
-        dataset=dataset, whiten=make_recipe(dataset, 1).whiten, device=device
+        dataset=dataset,
+        whiten=make_recipe(dataset, 1).whiten,
+        device=device,
+        batch_size=settings.batch_size,
     )
     machine = {
         "hardware": hardware(device),
@@ -115,11 +121,7 @@ def measure(settings: Settings, folder: Path, dataset: Dataset) -> None:
     for seed, ipc, method in (bar := tqdm(cells, unit="proxy")):
         bar.set_description(f"{method}_ipc{ipc} seed {seed}")
         own = make_recipe(dataset, ipc)
-        changes = {
-            name: getattr(settings, name)
-            for name in ("steps", "loss_scale", "learning_rate", "real_batch")
-        }
-        recipe = replace(own, **{key: value for key, value in changes.items() if value})
+        recipe = adjust(replace(own, steps=settings.steps or own.steps), settings.adjust)
         job = Condensation(
             dataset=dataset,
             method=method,
@@ -156,11 +158,12 @@ def measure_nets(
     about: dict[str, Any],
 ) -> None:
     """Append to `table` the accuracy of every fresh network on `proxy` that it lacks."""
-    key = ("proxy", "net", "net_seed", "epochs")
+    key = ("proxy", "net", "net_seed", "epochs", "batch_size")
     known = {tuple(row[column] for column in key) for row in table.rows}
     for net in settings.nets:
         for net_seed in range(settings.networks):
-            if (about["proxy"], net, str(net_seed), str(settings.epochs)) in known:
+            asked = (net_seed, settings.epochs, settings.batch_size)
+            if (about["proxy"], net, *map(str, asked)) in known:
                 continue
             start = time.perf_counter()
             accuracy = accuracy_of.measure(
@@ -170,6 +173,7 @@ def measure_nets(
                 "net": net,
                 "net_seed": net_seed,
                 "epochs": settings.epochs,
+                "batch_size": settings.batch_size,
                 "accuracy": accuracy,
                 "evaluation_seconds": f"{time.perf_counter() - start:.3f}",
             }

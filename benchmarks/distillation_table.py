@@ -29,6 +29,9 @@ CONVNET_PAPERS = {
 }
 """Accuracy in % at 1, 10 and 50 images per class, and how surely it is known."""
 
+CONVNETS = ("convnet3", "convnet3_batch")
+"""The papers name the first; DataDAM's released code has the second."""
+
 OTHER_NETS = ("alexnet", "vgg11", "resnet18", "vit")
 OTHER_NETS_PAPERS = {
     "dm": (60.1, 57.4, 52.9, 45.2),
@@ -39,10 +42,14 @@ OTHER_NETS_PAPERS = {
 
 COLUMNS = (
     *("dataset", "method", "images_per_class", "recipe", "settings", "full_steps", "whiten"),
-    *("proxy", "seed", "net", "net_seed", "epochs", "accuracy", "evaluation_seconds"),
+    *("proxy", "seed", "net", "net_seed", "epochs", "batch_size"),
+    *("accuracy", "evaluation_seconds"),
     *("distillation_seconds", "peak_memory_bytes", "hardware", "torch", "commit"),
 )
-GROUP = ("method", "images_per_class", "net", "settings", "full_steps", "epochs", "hardware")
+GROUP = (
+    *("method", "images_per_class", "net", "settings", "full_steps", "epochs", "batch_size"),
+    "hardware",
+)
 
 
 def summarize(rows: list[dict[str, str]]) -> list[dict[str, Any]]:
@@ -85,6 +92,7 @@ def summary(rows: list[dict[str, str]]) -> dict[str, Any]:
         "steps": steps,
         "full_steps": int(first["full_steps"]),
         "epochs": int(first["epochs"]),
+        "batch_size": int(first["batch_size"]),
         "whiten": first["whiten"] == "True",
         "distillation_seconds": seconds,
         "steps_per_second": steps / seconds if steps else None,
@@ -101,7 +109,7 @@ def summary(rows: list[dict[str, str]]) -> dict[str, Any]:
 def paper_figure(dataset: str, method: str, net: str, ipc: int) -> tuple[float | None, str]:
     """Return the published accuracy in % and its mark, (None, "") where none is known."""
     figures, mark = CONVNET_PAPERS.get((dataset, method), (None, ""))
-    if net == "convnet3" and figures and ipc in (1, 10, 50):
+    if net in CONVNETS and figures and ipc in (1, 10, 50):
         return figures[(1, 10, 50).index(ipc)], mark
     if dataset == "cifar10" and net in OTHER_NETS and method in OTHER_NETS_PAPERS and ipc == 50:
         return OTHER_NETS_PAPERS[method][OTHER_NETS.index(net)], "recalled"
@@ -149,8 +157,8 @@ def lengths(s: dict[str, Any], summaries: list[dict[str, Any]]) -> set[bool]:
 
 HEADER = (
     "| net | images per class | method | accuracy, % | 95% interval | n | recipe | steps "
-    "| epochs | distillation, s | steps/s | memory, GB | paper, % |",
-    "|---|--:|---|--:|---|---|---|--:|--:|--:|--:|--:|---|",
+    "| epochs | batch | distillation, s | steps/s | memory, GB | paper, % |",
+    "|---|--:|---|--:|---|---|---|--:|--:|--:|--:|--:|--:|---|",
 )
 
 
@@ -158,7 +166,9 @@ def line(s: dict[str, Any]) -> str:
     """Return the row of one summary in the Markdown table."""
     low, high = s["interval"]
     settings = s["settings"] or {}
-    knobs = f"{s['recipe']}, loss x{settings['loss_scale']:g}" if settings else "-"
+    knobs = "-"
+    if settings:
+        knobs = f"{s['recipe']}, {settings['norm']} norm, loss x{settings['loss_scale']:g}"
     networks = s["n"] / s["distillation_seeds"]
     figure = f"{s['paper_percent']} ({s['paper_mark']})" if s["paper_percent"] else "-"
     spread = f" ± {100 * s['sd']:.1f}" if s["n"] > 1 else ""
@@ -172,6 +182,7 @@ def line(s: dict[str, Any]) -> str:
         knobs,
         f"{s['steps']:,} of {s['full_steps']:,}" if s["steps"] else "-",
         s["epochs"],
+        s["batch_size"],
         f"{s['distillation_seconds']:.0f}",
         f"{s['steps_per_second']:.2f}" if s["steps"] else "-",
         f"{s['peak_memory_bytes'] / 1e9:.1f}",

@@ -39,7 +39,7 @@ def row(**changes: object) -> dict[str, str]:
         "method": "atom",
         "images_per_class": 10,
         "recipe": "paper",
-        "settings": json.dumps({"steps": 300, "loss_scale": 100.0}),
+        "settings": json.dumps({"steps": 300, "loss_scale": 100.0, "norm": "batch"}),
         "full_steps": 8000,
         "whiten": True,
         "proxy": "aa",
@@ -47,6 +47,7 @@ def row(**changes: object) -> dict[str, str]:
         "net": "convnet3",
         "net_seed": 0,
         "epochs": 300,
+        "batch_size": 256,
         "accuracy": 0.5,
         "evaluation_seconds": 2.0,
         "distillation_seconds": 150.0,
@@ -58,7 +59,10 @@ def row(**changes: object) -> dict[str, str]:
     return {key: str(value) for key, value in (values | changes).items()}
 
 
-FULL = {"settings": json.dumps({"steps": 8000, "loss_scale": 100.0}), "epochs": 1000}
+FULL = {
+    "settings": json.dumps({"steps": 8000, "loss_scale": 100.0, "norm": "batch"}),
+    "epochs": 1000,
+}
 SELECTED = {"method": "random", "recipe": "", "settings": "", "full_steps": 0}
 
 
@@ -82,7 +86,14 @@ def test_a_summary_has_mean_spread_and_student_interval(table: ModuleType) -> No
 
 @pytest.mark.parametrize(
     "change",
-    [{"epochs": 301}, {"hardware": "other"}, {"net": "vit"}, {"images_per_class": 1}, FULL],
+    [
+        {"epochs": 301},
+        {"batch_size": 64},
+        {"hardware": "other"},
+        {"net": "vit"},
+        {"images_per_class": 1},
+        FULL,
+    ],
 )
 def test_what_was_measured_otherwise_is_never_averaged(
     table: ModuleType, change: dict[str, object]
@@ -149,14 +160,14 @@ def test_only_missing_measurements_are_made(benchmark: ModuleType, tmp_path: Pat
         return 0.5
 
     about = row()
-    for column in ("net", "net_seed", "epochs", "accuracy", "evaluation_seconds"):
+    for column in ("net", "net_seed", "epochs", "batch_size", "accuracy", "evaluation_seconds"):
         del about[column]
     accuracy_of, proxy = SimpleNamespace(measure=accuracy), SimpleNamespace(images=None)
-    for networks in (1, 3, 3):
+    for networks, batch_size in ((1, 256), (3, 256), (3, 256), (1, 64)):
         measured = RowLog(tmp_path / "results.csv", benchmark.COLUMNS)
-        settings = benchmark.Settings(networks=networks, epochs=5)
+        settings = benchmark.Settings(networks=networks, epochs=5, batch_size=batch_size)
         benchmark.measure_nets(settings, measured, accuracy_of, proxy, about)
-    assert asked == [0, 1, 2]
+    assert asked == [0, 1, 2, 0]
 
 
 def test_held_out_measures_on_the_validation_split(

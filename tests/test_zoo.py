@@ -11,6 +11,7 @@ from atom_nas.errors import UserError
     ("name", "num_params"),
     [
         ("convnet3", 320_010),
+        ("convnet3_batch", 320_010),
         # 5x5x3x128 + 5x5x128x192 + 3x3x(192x256 + 256x192 + 192x192) + biases + 192x4x4x10 + 10
         ("alexnet", 9_728 + 614_592 + 442_624 + 442_560 + 331_968 + 30_730),
         # torchvision's VGG-11 with batch norm has 9,225,984 in its layers before the classifier
@@ -28,7 +29,7 @@ def test_nets_have_their_known_size_on_cifar10(name: str, num_params: int) -> No
     ("name", "side"),
     [
         *((name, side) for name in NETS for side in (16, 32, 64)),
-        *((name, 8) for name in ("convnet3", "alexnet", "vgg11", "vit")),
+        *((name, 8) for name in ("convnet3", "convnet3_batch", "alexnet", "vgg11", "vit")),
         *((name, 28) for name in ("convnet3", "alexnet", "vgg11", "resnet18")),
     ],
 )

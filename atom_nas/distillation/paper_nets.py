@@ -2,6 +2,7 @@
 
 Instance normalisation, the family's choice, is GroupNorm with a group a channel. Over a 1x1 map it
 erases the image, so that `vgg11` pools small images less often and `resnet18` refuses them.
+`convnet3_batch` is the net of DataDAM's released code, in which its figures were measured.
 """
 
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def vit(image_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
 
 NETS: dict[str, Builder] = {
     "convnet3": ConvNet,
+    "convnet3_batch": partial(ConvNet, norm="batch"),
     "convnet4": partial(ConvNet, depth=4),
     "alexnet": alexnet,
     "vgg11": vgg11,

@@ -94,11 +94,15 @@ class PaperAccuracy:
     whiten: bool
     """Whiten proxy and test images by the ZCA of the training images, after normalisation."""
     device: torch.device
+    batch_size: int = Protocol.batch_size
+    """DataDAM's released code has 64, and 1,800 epochs."""
 
     def measure(self, proxy: ImageSet, build: Builder, *, epochs: int, seed: int) -> float:
         """Return the test accuracy (fraction) of one fresh net trained on `proxy`."""
         flip = Augmentation().flip if self.dataset.flip else 0.0
-        protocol = Protocol(epochs=epochs, augmentation=Augmentation(flip=flip))
+        protocol = Protocol(
+            epochs=epochs, batch_size=self.batch_size, augmentation=Augmentation(flip=flip)
+        )
         return train_and_test(build, self.examples(proxy), self._test, protocol, seed=seed)
 
     def examples(self, images: ImageSet) -> Examples:
