@@ -114,7 +114,7 @@ def test_a_run_ends_with_what_was_asked_and_says_each_sentence_once(finished, ca
     [
         (["--seed", "1"], "seed 0 (now 1)"),
         (["--proxy", "dm_ipc2"], "proxy atom_ipc2 (now dm_ipc2)"),
-        (["--max-macs", "99"], "max_macs null (now 99)"),
+        (["--max-macs", "99"], "max_macs not given (now 99)"),
         (["--full-epochs", "2"], "full_steps 2 (now 4)"),
         (["--proxy-epochs", "3"], "proxy_steps 1 (now 3)"),
         (["--sampler", "random"], "sampler tpe (now random)"),
@@ -135,7 +135,7 @@ def test_a_length_that_was_given_is_not_one_left_open(finished, capsys, kind):
     out, args = finished
     at = args.index(f"--{kind}-epochs")
     line = error_of(capsys, [*args[:at], *args[at + 2 :]])
-    assert f"{kind}_steps" in line and "(now null)" in line and str(out) in line
+    assert f"{kind}_steps" in line and "(now not given)" in line and str(out) in line
 
 
 def test_options_of_a_config_are_overridden_by_arguments(capsys, finished, tmp_path):
@@ -248,4 +248,4 @@ def test_other_held_out_images_are_other_settings(finished, tmp_path, capsys):
         arrays[f"{name}_labels"] = split.labels.numpy()
     np.savez(tmp_path / "toy.npz", **arrays)
     line = error_of(capsys, [*finished[1], "--dataset", tmp_path / "toy.npz", "--out", folder])
-    assert "validation_digest" in line and "train_digest" not in line
+    assert "other validation images" in line and "other training images" not in line

@@ -127,7 +127,7 @@ def test_two_that_begin_together_from_nothing_write_the_same_report(database, tm
     assert (one / "report.md").read_bytes() == told
     with pytest.raises(SystemExit):
         main(["export", "--out", str(one)])
-    assert "was made with storage run (now null)" in capsys.readouterr().err
+    assert "was made with storage run (now not given)" in capsys.readouterr().err
 
     other = shared.start("d", "--seed", "1")
     line = other.finish(status=2).splitlines()[-1]

@@ -74,6 +74,17 @@ def test_a_folder_of_foreign_files_is_left_alone(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_what_no_option_sets_is_named_by_what_it_is(tmp_path):
+    made_with = {"seed": 0, "steps": None, "test_digest": "ab", "space_digest": "cd"}
+    with open_run(tmp_path, made_with):
+        pass
+    changed = {"seed": 0, "steps": 9, "test_digest": "abc", "space_digest": "cde"}
+    with pytest.raises(UserError) as caught, open_run(tmp_path, changed):
+        pass
+    words = "with other code of the search space, steps not given (now 9), other test images;"
+    assert words in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["thesis.tex", "settings.json"])
 def test_a_refused_folder_is_not_written_to(tmp_path, name):
     write_json(tmp_path / name, {"seed": 1})

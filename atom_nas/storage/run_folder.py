@@ -18,6 +18,15 @@ from atom_nas.storage.progress import LOG, logged_to
 SETTINGS = "settings.json"
 """In a run folder: what it was made with, written before anything else and never changed."""
 
+DIGESTS = {
+    "train_digest": "training images",
+    "validation_digest": "validation images",
+    "test_digest": "test images",
+    "space_digest": "code of the search space",
+    "method_digest": "code of the proxy's method",
+}
+"""Settings that no option sets, and what they are digests of."""
+
 
 @contextmanager
 def open_run(
@@ -102,7 +111,10 @@ def differences(made_with: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Return in words in what settings differ; nothing where they do not."""
     changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
     return ", ".join(
-        f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})" for key in changed
+        f"other {DIGESTS[key]}"
+        if key in DIGESTS
+        else f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})"
+        for key in changed
     )
 
 
@@ -133,5 +145,7 @@ def refuse_code_of(folder: Path, options: Iterable[object]) -> None:
 
 
 def _short(value: object) -> str:
+    if value is None:
+        return "not given"
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
