@@ -62,6 +62,21 @@ def test_folder_keeps_the_central_square_antialiased(tmp_path):
     assert pixels[2].unique().tolist() == [40]
 
 
+def test_a_folder_within_a_class_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    save_images(tmp_path, ("a", "b"), per_class=1)
+    (tmp_path / "b" / "more").mkdir()
+
+    def scan(path, scandir=os.scandir):
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(UserError) as caught:
+        folder.load(tmp_path)
+    one_line(caught, tmp_path / "b" / "more", "cannot be read (Permission denied)")
+
+
 @pytest.mark.parametrize(
     ("modes", "channels"), [("LL", 1), (("L", "RGB"), 3), (("RGBA", "L"), 3), ("PP", 3)]
 )

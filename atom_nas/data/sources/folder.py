@@ -11,6 +11,7 @@ square of every image is resized to it, bilinear and antialiased; what is transp
 images are grey if those 1,000 are, else RGB.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,8 +131,16 @@ def _is_image(file: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = (file for file in folder.rglob("*") if not file.name.startswith("."))
-    return sorted(file for file in found if not file.is_dir())
+    walk = os.walk(folder, onerror=_refuse)
+    found = (Path(place, name) for place, _, names in walk for name in names)
+    return sorted(file for file in found if not file.name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(
+        f"folder {str(error.filename)!r} cannot be read ({error.strerror}); make it readable, or "
+        "move it elsewhere."
+    ) from error
 
 
 @contextmanager
