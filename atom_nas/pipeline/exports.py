@@ -11,8 +11,9 @@ from atom_nas.audit.record import Audit
 from atom_nas.audit.trained_truth import TrainedTruth
 from atom_nas.data.splits import Dataset
 from atom_nas.export.card import is_retrained
-from atom_nas.export.folder import Trained, export_model
+from atom_nas.export.folder import export_model
 from atom_nas.pipeline.best import Best
+from atom_nas.pipeline.export_facts import facts, to_export
 from atom_nas.scoring.latencies import Latencies
 from atom_nas.scoring.space import Space
 from atom_nas.storage.progress import follow, note
@@ -59,34 +60,23 @@ def export_best(
         measured = trained.measure(candidate.architecture, seed=candidate.seed)
         assert measured.test is not None
         metrics = {
-            "candidate": candidate.name,
-            "dataset": trained.dataset.name,
-            "about": trained.dataset.about,
-            "images": {
-                split: len(getattr(trained.dataset, split))
-                for split in ("train", "validation", "test")
-            },
+            **facts(
+                candidate.architecture,
+                trained.dataset,
+                candidate.cost,
+                validation=measured.validation[0],
+                test=measured.test[0],
+                seed=candidate.seed,
+            ),
             "proxy": proxy,
             **choice,
             **({"model_fitted_on": found.fitted_on} if found.fitted_on else {}),
             "proxy_accuracy": candidate.accuracy,
-            "validation_accuracy": measured.validation[0],
-            "test_accuracy": measured.test[0],
-            "num_params": candidate.cost.num_params,
-            "macs": candidate.cost.macs,
             **(latencies.facts(candidate.architecture) if latencies else {}),
             "full_steps": trained.training.steps,
             "full_seconds": measured.seconds,
-            "seed": candidate.seed,
         }
-        net = Trained(
-            space_code=space.code,
-            architecture=candidate.architecture,
-            net=trained_net,
-            image_shape=dataset.image_shape,
-            class_names=dataset.train.class_names,
-            normalization=dataset.normalization,
-        )
+        net = to_export(space, candidate.architecture, trained_net, dataset)
         target = folder / f"{rank}-{candidate.name}"
         _take_over(folder, candidate.name, target)
         folders.append(export_model(net, target, metrics=metrics))

@@ -17,8 +17,9 @@ from atom_nas.export.card import RETRAINED_FROM, read_metrics
 from atom_nas.export.folder import VERIFICATION, Trained, export_model, refuse_foreign
 from atom_nas.export.portable import space_part
 from atom_nas.export.reopened import TO_RETRAIN, require_export
+from atom_nas.pipeline.export_facts import facts, to_export
 from atom_nas.pipeline.export_options import RetrainOptions
-from atom_nas.scoring.space import candidate_name, load_space, no_exit
+from atom_nas.scoring.space import load_space, no_exit
 from atom_nas.storage.files import check_files, digest, read_json, tell_made_again, write_atomically
 from atom_nas.storage.progress import Progress, note
 from atom_nas.storage.run_folder import open_run
@@ -161,31 +162,22 @@ def _train(
         net.load_state_dict(best.weights)
         measured = evaluate(net, test)
     metrics = {
+        **facts(
+            architecture,
+            dataset,
+            cost,
+            validation=best.outcome.accuracy,
+            test=measured.accuracy,
+            seed=options.seed,
+        ),
         **_choice(read_metrics(options.export)),
         RETRAINED_FROM: options.export.resolve().name,
-        "candidate": candidate_name(architecture),
-        "dataset": dataset.name,
-        "about": dataset.about,
-        "images": {name: len(getattr(dataset, name)) for name in ("train", "validation", "test")},
         "epochs": _count_epochs(training, dataset),
         "best_epoch": best.epoch,
-        "validation_accuracy": best.outcome.accuracy,
-        "test_accuracy": measured.accuracy,
-        "num_params": cost.num_params,
-        "macs": cost.macs,
         "steps": training.steps,
         "seconds": seconds,
-        "seed": options.seed,
     }
-    trained = Trained(
-        space_code=space.code,
-        architecture=architecture,
-        net=net,
-        image_shape=dataset.image_shape,
-        class_names=dataset.train.class_names,
-        normalization=dataset.normalization,
-    )
-    return trained, metrics
+    return to_export(space, architecture, net, dataset), metrics
 
 
 def _choice(metrics: Mapping[str, Any]) -> dict[str, Any]:
