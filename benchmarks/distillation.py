@@ -199,6 +199,8 @@ def main(settings: Settings) -> None:
     else:  # The papers condense all the training images.
         dataset = replace(dataset, train=dataset.train.join(dataset.validation))
     identity = {"dataset": dataset.name, "train_digest": dataset.train.digest}
+    if settings.held_out:
+        identity["measured_on"] = "validation"
     with open_run(settings.folder, identity) as folder:
         measure(settings, folder, dataset)
     print(f"table: {settings.folder / 'results.md'}")

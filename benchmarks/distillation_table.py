@@ -10,7 +10,7 @@ from typing import Any
 from scipy import stats
 
 from atom_nas.errors import UserError
-from atom_nas.storage.files import write_atomically, write_plain_json
+from atom_nas.storage.files import read_json, write_atomically, write_plain_json
 from atom_nas.storage.row_log import RowLog
 
 PAPER_EPOCHS = 1000
@@ -116,12 +116,13 @@ def paper_figure(dataset: str, method: str, net: str, ipc: int) -> tuple[float |
     return None, ""
 
 
-def render(summaries: list[dict[str, Any]]) -> str:
+def render(summaries: list[dict[str, Any]], split: str = "test") -> str:
     """Return the summaries as Markdown, runs of the papers' length apart from short ones."""
+    untouched = ", nothing chosen by it" if split == "test" else ""
     parts = [
         "# Accuracy of networks trained on condensed images\n",
-        "Test accuracy of fresh networks at the last iterate, nothing chosen by it: hard labels, "
-        "DSA, SGD at 0.01, a tenth of it in the second half. All methods are measured in the "
+        f"{split.capitalize()} accuracy of fresh networks at the last iterate{untouched}: hard "
+        "labels, DSA, SGD at 0.01, a tenth of it in the second half. All methods are measured in the "
         "space of the recipe (ZCA-whitened for CIFAR). ± is the standard deviation and the 95% "
         "t-interval takes all n = distillation seeds x networks as independent; with one seed it "
         "says nothing about another distillation. Memory is the peak of the process, the data set "
@@ -194,11 +195,14 @@ def line(s: dict[str, Any]) -> str:
 def write_tables(folder: Path) -> None:
     """Write results.json and results.md from the rows of results.csv in `folder`.
 
-    Raises UserError where there are none.
+    Its settings say on which split they were measured. Raises UserError where there are no rows.
     """
     rows = RowLog(folder / "results.csv", COLUMNS).rows
     if not rows:
         raise UserError(f"{folder} holds no results.csv with rows; give another --out.")
     summaries = summarize(rows)
     write_plain_json(folder / "results.json", summaries)
-    write_atomically(folder / "results.md", render(summaries))
+    settings = folder / "settings.json"
+    made_with = read_json(settings) if settings.exists() else {}
+    text = render(summaries, made_with.get("measured_on", "test"))
+    write_atomically(folder / "results.md", text)

@@ -181,6 +181,11 @@ def test_held_out_measures_on_the_validation_split(
     condensed, chosen = seen
     assert len(condensed.train) == len(chosen.train) + len(chosen.validation)
     assert chosen.test.digest == chosen.validation.digest != condensed.test.digest
+    for folder, split in (("False", "Test"), ("True", "Validation")):
+        RowLog(tmp_path / folder / "results.csv", benchmark.COLUMNS).append(row())
+        benchmark.write_tables(tmp_path / folder)
+        text = (tmp_path / folder / "results.md").read_text()
+        assert f"{split} accuracy of fresh networks" in text
 
 
 @pytest.mark.parametrize(
