@@ -118,11 +118,12 @@ def paper_figure(dataset: str, method: str, net: str, ipc: int) -> tuple[float |
 
 def render(summaries: list[dict[str, Any]], split: str = "test") -> str:
     """Return the summaries as Markdown, runs of the papers' length apart from short ones."""
-    untouched = ", nothing chosen by it" if split == "test" else ""
+    what = f"{split.capitalize()} accuracy of fresh networks at the last iterate"
+    what += ", nothing chosen by it" if split == "test" else ""
     parts = [
         "# Accuracy of networks trained on condensed images\n",
-        f"{split.capitalize()} accuracy of fresh networks at the last iterate{untouched}: hard "
-        "labels, DSA, SGD at 0.01, a tenth of it in the second half. All methods are measured in the "
+        f"{what}: hard labels, "
+        "DSA, SGD at 0.01, a tenth of it in the second half. All methods are measured in the "
         "space of the recipe (ZCA-whitened for CIFAR). ± is the standard deviation and the 95% "
         "t-interval takes all n = distillation seeds x networks as independent; with one seed it "
         "says nothing about another distillation. Memory is the peak of the process, the data set "
