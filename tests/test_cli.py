@@ -85,8 +85,6 @@ def test_bad_input_of_distill(capsys, tmp_path, args, culprit, suggestion):
     [
         ("audit", ["--hours", "1"], "--hours ends a search", "leave it out"),
         ("run", ["--truth-seeds", "2"], "--truth-seeds is 2", "--truth training"),
-        ("audit", ["--proxy", "random_ipc10", "--steps", "9"], "random_ipc10", "atom_ipc10"),
-        ("run", ["--proxy", "random_ipc10", "--adjust", "width=8"], "--adjust", "leave it out"),
     ],
 )
 def test_options_that_change_nothing_are_refused(

@@ -3,8 +3,6 @@
 from atom_nas.audit.against import AGAINST, FULL
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.data.splits import Dataset
-from atom_nas.defaults import require_recipe_used
-from atom_nas.distillation.names import is_distilled
 from atom_nas.errors import UserError
 from atom_nas.options import Options
 
@@ -30,12 +28,11 @@ def refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
 def refuse_what_changes_nothing(options: Options, table: TruthTable | None) -> None:
     """Raise UserError where an option is given that nothing here goes by.
 
-    `table` holds the truth, if one does.
+    `table` holds the truth, if one does. A recipe may stand beside a proxy that is not condensed:
+    the next proposal says the same command with another proxy.
     """
     if table and options.truth_seeds > 1:
         raise UserError(
             f"--truth-seeds is {options.truth_seeds}, and the truth is not trained but the table "
             f"{table.name}; leave it out, or give --truth training."
         )
-    if not any(is_distilled(rival) for rival in AGAINST[options.against] if rival not in FULL):
-        require_recipe_used(options)
