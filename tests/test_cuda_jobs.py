@@ -53,4 +53,4 @@ def test_a_whole_search(tmp_path, capsys):
     assert {row["reason"] for row in rows if row["state"] == "FAIL"} == {"13 is unlucky"}
     assert sum(row["state"] == "COMPLETE" for row in rows) == 4
     capsys.readouterr()
-    assert "device_type cuda (now null)" in error_of(capsys, on_cpu)
+    assert "device_type cuda (now not given)" in error_of(capsys, on_cpu)

@@ -106,7 +106,7 @@ def test_another_limit_on_latency_is_another_run(tmp_path, args, capsys, monkeyp
     assert (metrics["latency_ms"], metrics["latency_device"]) == (5.0, "cpu")
     capsys.readouterr()
     line = error_of(capsys, args)
-    assert "max_latency_ms 5.5 (now null)" in line
+    assert "max_latency_ms 5.5 (now not given)" in line
     line = error_of(capsys, [*args, "--max-latency-ms", "5.5", "--latency-batch", "2"])
     assert "latency_batch 1 (now 2)" in line
 
