@@ -185,8 +185,8 @@ class _Option:
     def accept(self, what: str, value: Any) -> Any:
         """Return the TOML `value` as the field's; UserError, which calls it `what`, if none."""
         values = value if self.is_tuple and isinstance(value, list) else [value]
-        numbers = {float: (int, float), str: (str, int)}  # as in workers = 4, which may be auto
-        accepted = {Path: (str,), **numbers}.get(self.kind, (self.kind,))
+        kinds = {Path: (str,), float: (int, float), str: (str, int)}  # workers = 4, or "auto"
+        accepted = kinds.get(self.kind, (self.kind,))
         if any(type(each) not in accepted for each in values):
             raise UserError(f"{what} is {value!r}; give {_WORDS[self.kind][1]}.")
         found = tuple(_of(self.kind, each) for each in values)

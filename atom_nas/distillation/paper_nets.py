@@ -2,7 +2,7 @@
 
 Instance normalisation, the family's choice, is GroupNorm with a group a channel. Over a 1x1 map it
 erases the image, so that `vgg11` pools small images less often and `resnet18` refuses them.
-`convnet3_batch` is the net of DataDAM's released code, in which its figures were measured.
+`convnet3_batch` is the ConvNet of DataDAM's released code.
 """
 
 from collections.abc import Callable

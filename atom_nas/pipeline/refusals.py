@@ -26,10 +26,10 @@ def refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
 
 
 def refuse_what_changes_nothing(options: Options, table: TruthTable | None) -> None:
-    """Raise UserError where an option is given that nothing here goes by.
+    """Raise UserError where trainings are asked for of a truth that the `table` holds.
 
-    `table` holds the truth, if one does. A recipe may stand beside a proxy that is not condensed:
-    the next proposal says the same command with another proxy.
+    A recipe may stand beside a proxy that is not condensed: a report proposes the same command
+    with another proxy.
     """
     if table and options.truth_seeds > 1:
         raise UserError(
