@@ -8,6 +8,14 @@ from atom_nas.export import folder as export
 
 torch.set_num_threads(1)
 
+LONGEST = ("cluster_runs", "soak", "faults", "kill", "default_training", "cli_run", "pool")
+"""Files that take a minute and more; with one of them last a process would wait for the other."""
+
+
+def pytest_collection_modifyitems(items):
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
 
 @pytest.fixture
 def quiet():

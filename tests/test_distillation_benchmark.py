@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from made_toy import make_dataset
 
 from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.matching import Matching
+from atom_nas.distillation.proxy import load_proxy
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.errors import UserError
 from atom_nas.storage.row_log import RowLog
@@ -237,3 +239,49 @@ def test_a_stage_is_the_set_that_a_distillation_of_so_many_steps_gives(
     assert torch.equal(kept.images.pixels, whole.images.pixels)
     stages.keep_stage(folder, dataset, device)  # it is there
     assert len(list(stages.stages(folder))) == 1
+
+
+def test_sets_distilled_together_are_those_distilled_alone(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setattr("atom_nas.distillation.matching.CHECKPOINT_SECONDS", 0.0)
+    together = importlib.import_module("distil_together")
+    dataset = make_dataset()
+    monkeypatch.setattr(together, "open_dataset", lambda *_, **__: dataset)
+    names = ("atom_ipc1", "atom_ipc3", "datadam_ipc2", "dm_ipc1")
+    settings = together.Settings(
+        proxies=names, steps=5, adjust="width=8,real_batch=6", out=tmp_path / "together"
+    )
+    alone = [
+        condense(job, tmp_path / "alone" / job.name, torch.device("cpu"))
+        for job in together.condensations(settings, dataset)
+    ]
+    reset, resets, passes = FeatureNet.reset, [], []
+
+    def counted_reset(net, generator):
+        if len(resets) == 9:
+            raise OSError("ended")  # after three steps of the first set and two of the others
+        resets.append(net)
+        reset(net, generator)
+
+    plain_forward = FeatureNet.forward
+
+    def counted_forward(net, images):
+        if not torch.is_grad_enabled() and images.device.type == "cpu":
+            passes.append(images)
+        return plain_forward(net, images)
+
+    monkeypatch.setattr(FeatureNet, "reset", counted_reset)
+    monkeypatch.setattr(FeatureNet, "forward", counted_forward)
+    with pytest.raises(OSError, match="ended"):
+        together.main(settings)
+    monkeypatch.setattr(FeatureNet, "reset", reset)
+    together.main(settings)
+    for proxy in alone:
+        found = load_proxy(settings.out / proxy.name)
+        assert torch.equal(found.images.pixels, proxy.images.pixels), proxy.name
+    assert len(passes) == 3 + 3
+
+    with pytest.raises(UserError, match="norm=batch"):
+        together.main(replace(settings, recipe="paper"))
+    with pytest.raises(UserError, match="random_ipc1 is chosen, not distilled"):
+        replace(settings, proxies=("random_ipc1",))
