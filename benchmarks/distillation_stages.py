@@ -25,7 +25,7 @@ from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation, condense
 from atom_nas.distillation.paper_nets import NETS
-from atom_nas.distillation.paper_protocol import PaperAccuracy
+from atom_nas.distillation.paper_protocol import PaperAccuracy, Protocol
 from atom_nas.distillation.proxy import Proxy, load_proxy
 from atom_nas.distillation.recipes import Recipe
 from atom_nas.storage.files import CACHE, digest, write_atomically
@@ -34,8 +34,9 @@ from atom_nas.storage.tensors import load_sealed, save_sealed
 from atom_nas.training.devices import resolve_device
 from atom_nas.training.memory import keep_freed_memory
 
-COLUMNS = ("proxy", "seed", "steps", "net", "net_seed", "epochs", "accuracy", "hardware")
-KEY = ("steps", "net", "net_seed", "epochs")
+JUDGE = ("net", "epochs", "batch_size")
+KEY = ("steps", *JUDGE, "net_seed")
+COLUMNS = ("proxy", "seed", *KEY, "accuracy", "hardware")
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -49,6 +50,7 @@ class Settings:
     networks: int = 3
     """Fresh nets for each stage."""
     epochs: int = PAPER_EPOCHS
+    batch_size: int = Protocol.batch_size
     data_dir: Path = CACHE
     device: str = "auto"
 
@@ -90,16 +92,16 @@ def to_markdown(rows: list[dict[str, str]]) -> str:
     """Return accuracies by steps."""
     lines = [
         "Validation accuracy in % of fresh nets (mean, standard deviation of n nets on one set).\n",
-        "| set | steps | net | epochs | accuracy | n |",
-        "|---|---|---|---|---|---|",
+        "| set | steps | net | epochs | batch | accuracy | n |",
+        "|---|---|---|---|---|---|---|",
     ]
-    keys = dict.fromkeys((row["proxy"], row["steps"], row["net"], row["epochs"]) for row in rows)
+
+    def key_of(row: dict[str, str]) -> tuple[str, ...]:
+        return (row["proxy"], row["steps"], *(row[column] for column in JUDGE))
+
+    keys = dict.fromkeys(map(key_of, rows))
     for key in sorted(keys, key=lambda key: (key[0], int(key[1]), *key[2:])):
-        own = [
-            100 * float(row["accuracy"])
-            for row in rows
-            if (row["proxy"], row["steps"], row["net"], row["epochs"]) == key
-        ]
+        own = [100 * float(row["accuracy"]) for row in rows if key_of(row) == key]
         spread = f" ± {np.std(own, ddof=1):.1f}" if len(own) > 1 else ""
         lines.append(f"| {' | '.join(key)} | {np.mean(own):.1f}{spread} | {len(own)} |")
     return "\n".join(lines) + "\n"
@@ -115,19 +117,19 @@ def main(settings: Settings) -> None:
         dataset=replace(dataset, test=dataset.validation),
         whiten=about["recipe"]["whiten"],
         device=device,
+        batch_size=settings.batch_size,
     )
     table = RowLog(folder / "stages.csv", COLUMNS, key=KEY)
     for proxy in stages(folder):
         for net_seed in range(settings.networks):
-            key = (str(steps_of(proxy)), settings.net, str(net_seed), str(settings.epochs))
+            judge = (settings.net, settings.epochs, settings.batch_size)
+            key = tuple(map(str, (steps_of(proxy), *judge, net_seed)))
             if table.find(key):
                 continue
             accuracy = accuracy_of.measure(
                 proxy.images, NETS[settings.net], epochs=settings.epochs, seed=net_seed
             )
-            row: dict[str, Any] = dict(
-                zip(("steps", "net", "net_seed", "epochs"), key, strict=True)
-            )
+            row: dict[str, Any] = dict(zip(KEY, key, strict=True))
             row |= {"proxy": proxy.name, "seed": proxy.seed, "hardware": hardware(device)}
             table.append({**row, "accuracy": accuracy})
             print(f"{proxy.name}, {key[0]} steps, net {net_seed}: {accuracy:.1%}", flush=True)
