@@ -10,6 +10,7 @@ from tiny_run import error_of, rows_of
 from atom_nas.audit.figures import audit_scores
 from atom_nas.audit.record import Audit
 from atom_nas.cli import main
+from atom_nas.scoring.trainer import Trainer
 
 SPACE = """
 from dataclasses import dataclass
@@ -109,6 +110,19 @@ def test_the_combined_objective_is_fitted_on_the_audit_and_finds_the_widest(tmp_
     assert audit.combined[1].figures.spearman.value > 0.9
     audited = {row["candidate"] for row in rows_of(tmp_path / "run" / "audit.csv")}
     assert not {row["candidate"] for row in candidates} <= audited
+
+
+@pytest.mark.parametrize("more", [{"objective": "combined"}, {"proxy": "auto"}])
+def test_rows_that_a_table_lacks_are_named_before_anything_is_trained(
+    tmp_path, args, capsys, monkeypatch, more
+):
+    lines = (tmp_path / "wider.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "wider.csv").write_text("".join(lines[:40]))
+    monkeypatch.setattr(Trainer, "_train_here", lambda *_: pytest.fail("trained"))
+    with pytest.raises(SystemExit):
+        main(args("search", n=20, trials=12, **more))
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "wider.csv has no row of" in line and "of the audit" in line
 
 
 def test_search_and_audit_go_by_the_same_measure(tmp_path, args):

@@ -11,6 +11,7 @@ from tiny_run import error_of, rows_of
 from atom_nas.cli import main
 from atom_nas.pipeline import run
 from atom_nas.report.results import read_results
+from atom_nas.scoring.objective import DEFAULT_MEASURE
 from atom_nas.scoring.trainer import Trained, Trainer
 from atom_nas.storage.files import read_json, write_json
 from atom_nas.training.fit import Outcome
@@ -97,6 +98,17 @@ def test_an_objective_that_is_given_stays_and_a_model_is_fitted_on_the_start(
     main(auto("search", objective="combined"))
     truths = rows_of(tmp_path / "run" / "scores.csv")
     assert len({row["candidate"] for row in truths if row["proxy"] == "random_ipc50"}) <= 30 + 8
+
+
+def test_an_objective_that_was_given_once_is_no_choice_of_the_audit(
+    tmp_path, auto, monkeypatch, capsys
+):
+    monkeypatch.setattr("atom_nas.audit.figures.propose", lambda *_, **__: None)
+    monkeypatch.setattr("atom_nas.pipeline.stages.Pipeline.report", lambda self: None)
+    main(auto("search", objective="accuracy"))
+    assert "takes --proxy atom_ipc50 --objective accuracy, by 30" in capsys.readouterr().out
+    main(auto("search"))
+    assert f"takes --proxy atom_ipc50 --objective {DEFAULT_MEASURE}" in capsys.readouterr().out
 
 
 def test_a_distillation_has_nothing_to_choose_by(capsys):

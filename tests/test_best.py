@@ -74,8 +74,9 @@ class MadeRun:
         )
 
     def auditor(self):
-        def predict(tried, *, fitted_on):
+        def predict(tried, *, fitted_on, truth):
             self.fitted.append(fitted_on)
+            self.truth = list(truth)
             return np.array([seed / 20 for _, seed in tried])
 
         return SimpleNamespace(predict=predict)
@@ -92,6 +93,7 @@ def test_a_model_of_thirty_audited_chooses_too_and_those_count_by_full_training(
     # by the model: trial 2, the best of 30 by its full training, then 14 (0.70) and 13 (0.65)
     assert (trials(found), found.fitted_on) == ([2, 0, 1, 14], N)
     assert run.fitted == [[(each, 7) for each in drawn[:N]]]
+    assert run.truth == [*accuracies[:-1], 0.0]  # as the audit found it: nothing is trained
 
 
 def test_the_score_chooses_where_too_few_are_audited_or_none(space, drawn):

@@ -20,6 +20,7 @@ from atom_nas.cluster.server import Server
 from atom_nas.cluster.shared_run import SharedRun
 from atom_nas.cluster.shared_study import MAX_RETRIES, SharedStudy, after_death
 from atom_nas.errors import OutOfReach, UserError, hide_passwords
+from atom_nas.search.study import read_candidates
 from atom_nas.storage.files import read_csv
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -229,6 +230,16 @@ def test_searches_at_once_try_exactly_so_many_and_begin_as_one_alone(url, tmp_pa
     alone = make_search(tmp_path / "alone", space).run(16, ignore)
     starts = [{each.name for each in found if each.is_uniform} for found in (one, alone)]
     assert starts[0] == starts[1] and len(starts[0]) == 6
+
+
+def test_each_reads_its_own_search_though_another_began_one_by_another_objective(pair, tmp_path):
+    space, (one, two) = make_space(tmp_path), pair
+    first = make_search(tmp_path, space, trials=one, goes_by="first")
+    assert read_candidates(two, space) == read_candidates(one, space) == []
+    found = first.run(3, ignore)
+    assert read_candidates(two, space) == found
+    other = make_search(tmp_path, space, trials=two, goes_by="other").run(2, ignore)
+    assert (read_candidates(one, space), read_candidates(two, space)) == (found, other)
 
 
 @pytest.mark.parametrize("is_written", [True, False])

@@ -73,6 +73,13 @@ def test_a_second_call_finds_the_first(job, tmp_path, monkeypatch):
     assert found.name == "atom_ipc2"
 
 
+def test_what_an_ended_distillation_left_beside_the_set_of_another_goes(job, tmp_path):
+    made = condense(job, tmp_path / "made", CPU)
+    (tmp_path / "made" / "checkpoint.safetensors").write_bytes(b"of before")
+    assert condense(job, tmp_path / "made", CPU).digest == made.digest
+    assert not (tmp_path / "made" / "checkpoint.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     "change",
     [

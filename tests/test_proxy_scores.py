@@ -4,6 +4,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+import torch
 from made_toy import (
     CPU,
     TRAINING,
@@ -80,6 +81,10 @@ def test_a_row_that_is_known_is_taken_where_a_training_would_be_the_same(
     scores = make_scores(tmp_path / "scores.csv", space, dataset, known)
     assert scores.score(proxy, architecture(space), TRAINING, seed=3) == expected
     assert rows_of(tmp_path / "scores.csv") == known
+    assert scores.mean_seconds(proxy, TRAINING) is None  # it took them elsewhere
+    there = make_scores(tmp_path / "there.csv", space, dataset, known)
+    assert there.has((proxy, architecture(space), 3), TRAINING)
+    assert not there.has((proxy, architecture(space), 4), TRAINING)
     other = replace(TRAINING, steps=TRAINING.steps + 1)
     for training, seed in ((TRAINING, 4), (other, 3)):
         scores = make_scores(tmp_path / f"{training.steps}-{seed}.csv", space, dataset, known)
@@ -202,3 +207,11 @@ def test_seeds_that_are_the_same_images_are_refused(tmp_path, space, dataset):
     with pytest.raises(UserError, match="take --proxy-seeds 1"):
         scorer.estimate("toy_ipc8", [(architecture(space), 0)])
     assert len(replace(scorer, condense=lambda _, number: make_proxy(number)).proxies("toy")) == 3
+
+    def turned(name, number):
+        order = torch.arange(16).roll(number)
+        proxy = make_proxy()
+        return replace(proxy, images=proxy.images.select(order))
+
+    with pytest.raises(UserError, match="take --proxy-seeds 1"):  # in another order
+        replace(scorer, condense=turned, _proxies={}).proxies("toy_ipc8")

@@ -8,6 +8,7 @@ from tiny_run import rows_of, run_args, save_data, save_space
 
 from atom_nas.audit.truth_table import TruthTable
 from atom_nas.cli import main
+from atom_nas.scoring.trainer import Trainer
 from atom_nas.storage.files import read_json
 
 
@@ -92,7 +93,8 @@ def after(args, flag):
     return args[at : at + 2]
 
 
-def test_a_model_of_too_few_candidates_is_refused(args, capsys):
+def test_a_model_of_too_few_candidates_is_refused_before_any_is_trained(args, capsys, monkeypatch):
+    monkeypatch.setattr(Trainer, "_train_here", lambda *_: pytest.fail("trained"))
     with pytest.raises(SystemExit):
         main([*args, "--objective", "combined"])
     line = capsys.readouterr().err.splitlines()[-1]

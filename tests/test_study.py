@@ -5,6 +5,7 @@ from dataclasses import asdict
 import pytest
 from made_search import FAST, SOURCE, Recorder, ignore, make_search, make_space, score
 
+from atom_nas.errors import UserError
 from atom_nas.scoring.space import candidate_name, load_space
 from atom_nas.search.candidate import Limits
 from atom_nas.search.journal import Journal
@@ -170,6 +171,20 @@ def test_a_failing_training_is_a_failed_candidate_with_its_reason(tmp_path, spac
     assert candidates[2].reason == "the loss is not finite"
     assert candidates[2].cost is not None
     assert len({c.name for c in candidates}) == 6
+
+
+@pytest.mark.parametrize("error", [UserError("no worker starts"), OSError(5, "broken disk")])
+def test_what_is_no_candidate_s_failure_ends_the_search_and_is_tried_again(tmp_path, space, error):
+    with pytest.raises(type(error)):
+        make_search(tmp_path, space, Recorder(stop=2, error=error)).run(6, ignore)
+    found = make_search(tmp_path, space).run(6, ignore)
+    assert found == make_search(tmp_path / "whole", space).run(6, ignore)
+    assert all(each.accuracy is not None for each in found)
+
+
+def test_an_error_without_a_message_is_named(tmp_path, space):
+    found = make_search(tmp_path, space, Recorder(stop=1, error=AssertionError())).run(3, ignore)
+    assert [each.reason for each in found] == ["", "AssertionError", ""]
 
 
 def test_a_failing_sample_is_a_failed_trial(tmp_path):

@@ -42,9 +42,19 @@ def test_they_stand_the_same_however_they_come(step):
         standing.take_in([*TRIALS[: end - 1], *running])  # the last was under way before
         standing.take_in(TRIALS[:end])
     assert [each.number for each in standing.counted] == [0, 1, 6]
-    assert (standing.places, standing.drawn, standing.idle) == (5, 6, 0)
+    assert (standing.places, standing.next_draw, standing.idle) == (5, 6, 0)
     assert standing.waiting is TRIALS[7]
     assert (standing.twin("a"), standing.twin("d"), standing.twin("f")) == (*TRIALS[0:5:4], None)
+
+
+def test_a_draw_that_was_lost_is_the_next_whatever_others_drew_since():
+    standing = Standing()
+    standing.take_in(TRIALS[:7])
+    assert standing.next_draw == 2
+    standing.take_in([*TRIALS[:7], trial(7, RUNNING, "c", draw=2)])
+    assert standing.next_draw == 6
+    standing.take_in([*TRIALS[:4], trial(4, FAIL, "d", draw=4), trial(5, FAIL, "d", draw=4)])
+    assert standing.next_draw == 2
 
 
 def test_the_first_so_many_count_and_of_a_candidate_the_first():

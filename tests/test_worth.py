@@ -214,6 +214,7 @@ def test_of_two_candidates_nothing_is_known(n):
 def test_sizes_end_where_a_class_has_no_more():
     assert sizes_up_to(100) == (2, 5, 10, 20, 50, 100)
     assert sizes_up_to(10**6) == SIZES
+    assert sizes_up_to(100, draws=2) == (2, 5, 10, 20, 50)  # two of all images are one
     with pytest.raises(UserError, match=r"2, 5 and more .* and one has 4"):
         sizes_up_to(4)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from atom_nas.audit.combination import MIN_FITTED, Joined, combine, fit_predictor
+from atom_nas.audit.combination import Joined, combine, fit_predictor
 from atom_nas.audit.figures import WIDTH, audit_scores
 from atom_nas.audit.free_scores import FreeScores
 from atom_nas.audit.record import Audit
@@ -16,7 +16,6 @@ from atom_nas.audit.rivals import Rivals
 from atom_nas.audit.table import write_audit
 from atom_nas.audit.trained_truth import TruthSource
 from atom_nas.audit.truth import Truth
-from atom_nas.errors import UserError
 from atom_nas.scoring.chance import is_at_chance, is_unbalanced
 from atom_nas.scoring.estimator import Array, Estimator, mean_of_known
 from atom_nas.scoring.scorer import Sample, Scorer
@@ -84,21 +83,21 @@ class Auditor:
     def fit_model(self, sample: Sample) -> Joined:
         """Return what predicts the ranks (shares, 1 for the best) of new candidates.
 
-        From their scores by the proxy and the free ones; fitted on all of the sample. Raises
-        UserError for a sample that is too small to fit.
+        From their scores by the proxy and the free ones; fitted on all of the sample, `MIN_FITTED`
+        or more.
         """
-        if len(sample) < MIN_FITTED:
-            raise UserError(
-                f"{len(sample)} audited candidates are too few to fit a model of; give "
-                f"--audit-size {MIN_FITTED} or more, or another --objective."
-            )
-        proxy, free = self.scorer.estimate(self.proxy, sample), self._free(sample)
-        return fit_predictor(proxy, free, self._truth(sample).mean)
+        return self._fit(sample, self._truth(sample).mean)
 
-    def predict(self, sample: Sample, *, fitted_on: Sample) -> Array:
-        """Return the ranks (n,) that the model of the audited `fitted_on` gives to the sample."""
-        joined = self.fit_model(fitted_on)
+    def predict(self, sample: Sample, *, fitted_on: Sample, truth: Array) -> Array:
+        """Return the ranks (n,) that a model gives to the sample.
+
+        It is fitted on the audited `fitted_on`, m candidates whose `truth` (m,) is known.
+        """
+        joined = self._fit(fitted_on, truth)
         return joined(self.scorer.estimate(self.proxy, sample), self._free(sample))
+
+    def _fit(self, sample: Sample, truth: Array) -> Joined:
+        return fit_predictor(self.scorer.estimate(self.proxy, sample), self._free(sample), truth)
 
     def _remark(self, names: Sequence[str]) -> str:
         """Say how many of the candidates of these names the proxy was chosen by, or nothing."""

@@ -59,9 +59,10 @@ class FreeScores:
         self._batch = Examples.of(dataset.train.select(chosen), dataset.normalization, device)
 
     def estimators(self, sample: Iterable[Any]) -> list[Estimator]:
-        """Return the sizes, the training-free scores and `free_average` of all in `sample`.
+        """Return the sizes, the training-free scores and `free_average` of n >= 1 architectures.
 
-        A score that cannot be taken is NaN and ranks below all others; free.csv says why.
+        The order is that of `PASSES`, the average last; scores have shape (n,). One that
+        cannot be taken is NaN and ranks below all others; free.csv says why.
         """
         rows = [self._scores(architecture) for architecture in sample]
         found = {name: _estimator(name, [row[name] for row in rows], rows) for name in PASSES}

@@ -112,7 +112,9 @@ class TruthTable:
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
     """Read a CSV with the columns of truth.csv; of trainings of several lengths the commonest.
 
-    Of rows of one candidate and seed the last counts.
+    Returns for every candidate its `accuracies` and, where known, `test_accuracies` (fractions, a
+    training each; NaN where it failed) and the mean `seconds` of a training. Of rows of one
+    candidate and seed the last counts. Raises UserError where the file is no such table.
     """
     try:
         require_regular(path)

@@ -97,13 +97,15 @@ class Worth:
         return f"{cost} where {sharing:,} candidates share the distillation ({rest} do)"
 
 
-def sizes_up_to(most: int) -> tuple[int, ...]:
+def sizes_up_to(most: int, draws: int = 1) -> tuple[int, ...]:
     """Return those of `SIZES` for which the smallest class, of `most` images, has enough.
 
-    Raises UserError where it has too few for two of them.
+    Several `draws` are to differ, so that a set of the whole class is none of them. Raises
+    UserError where it has too few for two of them.
     """
-    if most >= SIZES[1]:
-        return tuple(size for size in SIZES if size <= most)
+    largest = most if draws == 1 else most - 1
+    if largest >= SIZES[1]:
+        return tuple(size for size in SIZES if size <= largest)
     raise UserError(
         f"--worth draws {SIZES[0]}, {SIZES[1]} and more training images of every class, and one "
         f"has {most}; add images of it, or leave --worth out."

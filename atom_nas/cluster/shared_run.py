@@ -35,6 +35,7 @@ class SharedRun:
         """Open it, or begin it."""
         self.name, self._server, self._study = name, server, server.study(name)
         self.trials = self
+        self._search: str | None = None
         self._files = SharedFiles(server, f"{name}/files")
         self._tables: list[SharedTable] = []
         self._made = self.table(Path("made"), ("name", "value"), key=("name",))
@@ -96,9 +97,12 @@ class SharedRun:
             )
 
     def find(self) -> list[FrozenTrial]:
-        """Return the trials of the last search so far, none where there was no search."""
-        attrs = self._server.patiently(lambda: self._study.user_attrs)
-        return SharedStudy(self._server, attrs[SEARCH]).read() if SEARCH in attrs else []
+        """Return the trials so far of the search that was opened here, else of the last anywhere.
+
+        None where there was no search.
+        """
+        name = self._search or self._server.patiently(lambda: self._study.user_attrs).get(SEARCH)
+        return SharedStudy(self._server, name).read() if name else []
 
     def open(
         self,
@@ -113,6 +117,7 @@ class SharedRun:
         name = f"{self.name}/search {goes_by[:8]}"
         study = SharedStudy(self._server, name, directions)
         self._server.patiently(lambda: self._study.set_user_attr(SEARCH, name))
+        self._search = name
         return study
 
     def copy(self) -> None:

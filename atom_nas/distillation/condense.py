@@ -112,6 +112,8 @@ def condense(
     if job.recipe and not found:
         share.require_fit(job.dataset.num_classes, job.recipe.norm)
     share.agrees(job.recipe is not None and not found)
+    if found:  # another may have made it, after a distillation here was ended
+        _checkpoint(folder).unlink(missing_ok=True)
     return found or _make(job, folder, device, share)
 
 

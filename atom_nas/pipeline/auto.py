@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 from atom_nas.audit.ranking import MIN_CANDIDATES
-from atom_nas.errors import UserError
-from atom_nas.pipeline.budget import FLAGS
 from atom_nas.pipeline.lengths import LOOKED_AT
 from atom_nas.pipeline.run import Run
 from atom_nas.scoring.objective import DEFAULT_MEASURE
@@ -25,7 +22,8 @@ def choose(run: Run) -> Run:
     auto.json; an objective that was given stays. Audits are of other candidates from now on.
     """
     found = run.place.once(run.folder / "auto.json", "choice", lambda: _choice(run))
-    given, seed, taken = run.options.objective, run.options.seed, found["objective"]
+    given, seed = run.options.objective, run.options.seed
+    taken = found["objective"] or given
     objective = taken if given == DEFAULT_MEASURE else given
     stays = "" if objective == taken else f"; but --objective {given} was given, and stays"
     options = replace(run.options, proxy=found["proxy"], objective=objective)
@@ -42,11 +40,7 @@ def choose(run: Run) -> Run:
 def _choice(run: Run) -> Mapping[str, Any]:
     """Audit the proxy of `run` on the first candidates, and apply the rule of docs/audit.md."""
     name = run.options.proxy
-    sample = list(islice(run.audited(), START))
-    if not sample:
-        raise UserError(
-            f"no candidate of {run.space.name} was drawn within the limits; raise {FLAGS}."
-        )
+    sample, _ = run.start_of_audit(START)
     first = sample[:LOOKED_AT]
     labels = run.dataset.validation.labels
     if said := run.lengths.look(name, lambda: run.scorer().accuracies(name, first), labels):
@@ -57,7 +51,7 @@ def _choice(run: Run) -> Mapping[str, Any]:
     proposal, verdict = audit.proposal, audit.sentences[0].rstrip(".")
     return {
         "proxy": (proposal and proposal.proxy) or name,
-        "objective": (proposal and proposal.objective) or run.options.objective,
+        "objective": (proposal and proposal.objective) or None,
         "reason": proposal.reason if proposal else f"no better buy is shown. {verdict}",
         "candidates": [architecture_json(architecture) for architecture, _ in sample],
     }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from scipy.stats import rankdata
 
 from atom_nas.audit.against import JOINT
@@ -87,12 +88,15 @@ def order_by_model(
 ) -> list[Candidate]:
     """Return the candidates, the best by the model of `--objective combined` first.
 
-    It is fitted on the `sample` of the `audit`, which costs no training; those of it that are among
-    `ordered` count by their own full training, as a share of the audited. Why: docs/audit.md.
+    It is fitted on the `sample` of the `audit` by the accuracies that this found, which costs no
+    training; those of it that are among `ordered` count by their own full training, as a share of
+    the audited. Why: docs/audit.md.
     """
     tried = [(each.architecture, each.seed) for each in ordered if each.seed is not None]
-    shares = run.auditor().predict(tried, fitted_on=sample)
-    known = dict(zip(audit.candidates, rankdata(audit.accuracies) / audit.n, strict=True))
+    accuracies = dict(zip(audit.candidates, audit.accuracies, strict=True))
+    truth = np.array([accuracies[candidate_name(architecture)] for architecture, _ in sample])
+    shares = run.auditor().predict(tried, fitted_on=sample, truth=truth)
+    known = dict(zip(accuracies, rankdata(audit.accuracies) / audit.n, strict=True))
     found = {
         each.name: known.get(each.name, share) for each, share in zip(ordered, shares, strict=True)
     }

@@ -36,7 +36,7 @@ class Evaluation:
 
         Raises CandidateError where it cannot be trained, OutOfTime where there is no time for it.
         """
-        if not (self.deadline.is_ahead() or self.scorer.has(self.proxy, architecture)):
+        if not (self.deadline.is_ahead() or self.scorer.has(self.proxy, [(architecture, seed)])):
             raise OutOfTime
         outcomes = self.scorer.outcomes(self.proxy, architecture, seed=seed)
         if self.predict:
@@ -81,7 +81,7 @@ class AmongReference:
         architectures = [architecture for architecture, _ in self.reference]
 
         def is_there() -> bool:
-            return all(self.scorer.has(self.proxy, each) for each in architectures)
+            return self.scorer.has(self.proxy, self.reference)
 
         if not is_there():
             self.scorer.prepare(self.proxy, self.reference, self.deadline.is_ahead)

@@ -36,13 +36,20 @@ from atom_nas.training.devices import resolve_device
 
 
 def run_search(**options: Any) -> list[Candidate]:
-    """Condense and search with the fields of `Options`; return the candidates in order."""
+    """Condense and search with the fields of `Options`; return the candidates in order.
+
+    Raises UserError where options do not fit, and OutOfReach where the database of `storage`, if
+    one is given, stays away.
+    """
     with open_pipeline(Options(**options)) as pipeline:
         return pipeline.search()
 
 
 def run_audit(**options: Any) -> Audit:
-    """Audit the proxy with the fields of `Options`, after a search in their folder or without."""
+    """Audit the proxy with the fields of `Options`, after a search in their folder or without.
+
+    Raises the same as `run_search`.
+    """
     with open_pipeline(Options(**options)) as pipeline:
         return pipeline.audit()
 
@@ -63,7 +70,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
     shrink = parse_settings("--shrink", options.shrink)
     shrunk = space.shrunk(shrink)
     if options.worth:
-        sizes_up_to(dataset.train.smallest_class)
+        sizes_up_to(dataset.train.smallest_class, options.proxy_seeds)
     refuse_what_needs_all(options, dataset)
     table = _open_table(options, dataset, space)
     refuse_what_changes_nothing(options, table)

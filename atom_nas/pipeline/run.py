@@ -22,8 +22,9 @@ from atom_nas.distillation.condense import condense
 from atom_nas.distillation.names import parse_name
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.distillation.taken_over import take_over
+from atom_nas.errors import UserError
 from atom_nas.options import AUTO, Options
-from atom_nas.pipeline.budget import Budget
+from atom_nas.pipeline.budget import FLAGS, Budget
 from atom_nas.pipeline.lengths import LOOKED_AT, Lengths
 from atom_nas.pipeline.place import Place
 from atom_nas.scoring.objective import OBJECTIVES, Objective
@@ -116,6 +117,21 @@ class Run:
         told = chain(fresh, self.chosen_on)
         return (each for each in told if self.can_audit(each[0]))
 
+    def start_of_audit(self, count: int) -> tuple[list[tuple[Any, int]], Iterator[tuple[Any, int]]]:
+        """Return the first `count` audited (architecture, seed), and an iterator over the others.
+
+        Raises UserError where none is within the limits, or the table lacks one of them.
+        """
+        stream = self.audited()
+        sample = list(islice(stream, count))
+        if not sample:
+            raise UserError(
+                f"no candidate of {self.space.name} was drawn within the limits; raise {FLAGS}."
+            )
+        if self.table:
+            self.table.require(sample)
+        return sample, stream
+
     def can_audit(self, architecture: Any) -> bool:
         """Say whether there can be a truth of `architecture`: a table of a sample has no others."""
         return self.table is None or self.table.can_tell(architecture)
@@ -170,5 +186,9 @@ class Run:
             width=options.until_width,
             labels=self.dataset.validation.labels,
             chosen_on=self.chosen_on,
-            sizes=sizes_up_to(self.dataset.train.smallest_class) if options.worth else (),
+            sizes=(
+                sizes_up_to(self.dataset.train.smallest_class, options.proxy_seeds)
+                if options.worth
+                else ()
+            ),
         )

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from atom_nas.audit.combination import Joined
+from atom_nas.audit.combination import MIN_FITTED, Joined
 from atom_nas.audit.record import Audit
 from atom_nas.errors import UserError
 from atom_nas.pipeline.best import best, found_audit
-from atom_nas.pipeline.budget import FLAGS
 from atom_nas.pipeline.deadline import Deadline
 from atom_nas.pipeline.ending import ending
 from atom_nas.pipeline.evaluation import AmongReference, Evaluation, Prediction
@@ -21,6 +20,7 @@ from atom_nas.report import write_report
 from atom_nas.report.answers import answers
 from atom_nas.report.results import read_results
 from atom_nas.report.wording import bounds, costs
+from atom_nas.scoring.scorer import Sample
 from atom_nas.scoring.space import architecture_json
 from atom_nas.search.candidate import Candidate, best_first, front_of
 from atom_nas.search.importances import write_importances
@@ -46,6 +46,8 @@ class Pipeline:
         audit has its sample audited first. From now on the folder has the options of this search.
         """
         run = self.run
+        if run.objective.needs_audit:
+            self._fitted_on()
         write_json(run.folder / "options.json", run.kept_options)
         self._look(self._first_accuracies)
         study, is_cut = self._study(), False
@@ -71,22 +73,15 @@ class Pipeline:
         narrower, or the space is used up.
         """
         run = self.run
-        stream = run.audited()
-        sample = list(islice(stream, run.audit_size))
-        if not sample:
-            raise UserError(
-                f"no candidate of {run.space.name} was drawn within the limits; raise {FLAGS}."
-            )
+        sample, others = run.start_of_audit(run.audit_size)
         if len(sample) < run.audit_size:
             note(f"{len(sample)} candidates are audited, not {run.audit_size}: there are no more.")
-        if run.table:
-            run.table.require(sample)
         self._look(lambda: run.scorer().accuracies(run.options.proxy, sample[:LOOKED_AT]))
         auditor, width = run.auditor(), run.options.until_width
         while True:
             audit = auditor.audit(sample)
             found = audit.proxy.spearman.high - audit.proxy.spearman.low
-            if width is None or found < width or not (more := list(islice(stream, 10))):
+            if width is None or found < width or not (more := list(islice(others, 10))):
                 return audit
             note(f"n = {len(sample)}: the interval is {found:.2f} wide; {len(more)} more.")
             sample += more
@@ -156,8 +151,7 @@ class Pipeline:
         if minimised := run.objectives.costs:
             goes_by |= {"costs": minimised, "latency_batch": options.latency_batch}
         if run.objective.needs_audit:
-            sample = run.chosen_on or list(islice(run.audited(), run.audit_size))
-            joined = run.auditor().fit_model(sample)
+            joined = run.auditor().fit_model(self._fitted_on())
             goes_by |= {
                 "audit_size": run.audit_size,
                 "truth": run.table.digest if run.table else options.truth_seeds,
@@ -193,6 +187,17 @@ class Pipeline:
         predict = Prediction(proxy=name, scorer=scorer, free=run.free, joined=joined)
         evaluate = replace(evaluation, predict=predict).evaluate
         return replace(study, evaluate=evaluate, goes_by=digest(goes_by))
+
+    def _fitted_on(self) -> Sample:
+        """Return the audited candidates that a model is fitted on; UserError for too few."""
+        run = self.run
+        sample = run.chosen_on or run.start_of_audit(run.audit_size)[0]
+        if len(sample) < MIN_FITTED:
+            raise UserError(
+                f"{len(sample)} audited candidates are too few to fit a model of; give "
+                f"--audit-size {MIN_FITTED} or more, or another --objective."
+            )
+        return sample
 
     def _prepare(self, study: Search, num_trials: int) -> None:
         """Train what the study draws before any value counts, if several can be trained at once."""

@@ -71,16 +71,22 @@ class ProxyScores:
             curve=tuple(map(float, row["curve"].split())),
         )
 
-    def has(self, proxy: Proxy, architecture: Any, training: Training) -> bool:
-        """Say whether the outcome of `architecture` on `proxy`, or its failure, is there."""
-        return self._table.find(self._key(proxy, architecture, training)) is not None
+    def has(self, wanted: Wanted, training: Training) -> bool:
+        """Say whether the outcome of what is wanted, or its failure, is there or known."""
+        proxy, architecture, _ = wanted
+        key = self._key(proxy, architecture, training)
+        return self._table.find(key) is not None or self._known_row(key, wanted) is not None
 
     def mean_seconds(self, proxy: Proxy, training: Training) -> float | None:
-        """Return what the trainings on `proxy` so far took, the mean; None where there is none."""
+        """Return what the trainings on `proxy` so far took here, the mean; None without any."""
         own = (proxy.images.digest[:16], self._digest(training))
-        rows = [row for row in self._table.rows if tuple(row[each] for each in KEY[:2]) == own]
-        known = [float(row["seconds"]) for row in rows]
-        return fmean(known) if known else None
+        made = [
+            float(row["seconds"])
+            for row in self._table.rows
+            if (key := tuple(row[each] for each in KEY))[:2] == own
+            and self._known.get(key, {}).get("seconds") != row["seconds"]
+        ]
+        return fmean(made) if made else None
 
     def fill(
         self,
@@ -120,9 +126,12 @@ class ProxyScores:
     ) -> Iterator[tuple[Key, Mapping[str, str]]]:
         """Yield those of `keys` whose row is known, of a training with the seed that is wanted."""
         for key in keys:
-            row = self._known.get(key)
-            if row and row["seed"] == str(wanted[key][2]):
+            if row := self._known_row(key, wanted[key]):
                 yield key, row
+
+    def _known_row(self, key: Key, wanted: Wanted) -> Mapping[str, str] | None:
+        row = self._known.get(key)
+        return row if row and row["seed"] == str(wanted[2]) else None
 
     @property
     def num_workers(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from atom_nas.data.images import ImageSet
 from atom_nas.distillation.proxy import Proxy
 from atom_nas.errors import UserError
 from atom_nas.scoring.estimator import Estimator, Kind, mean_of_known
@@ -22,6 +23,12 @@ Sample = Sequence[tuple[Any, int]]
 """Candidates as (architecture, seed)."""
 
 _FAILED = Outcome(accuracy=np.nan, loss=np.nan, seconds=np.nan, curve=(np.nan,))
+
+
+def _contents(images: ImageSet) -> frozenset[tuple[int, bytes]]:
+    """Return label and bytes of every image, which no order changes."""
+    pixels = images.pixels.numpy()
+    return frozenset(zip(images.labels.tolist(), map(bytes, pixels), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +52,7 @@ class Scorer:
         """
         if name not in self._proxies:
             found = [self.condense(name, i) for i in range(self.num_seeds)]
-            if len({proxy.images.digest for proxy in found}) < len(found):
+            if len(found) > 1 and len({_contents(proxy.images) for proxy in found}) < len(found):
                 raise UserError(
                     f"{name} has the same images with another seed, so that {self.num_seeds} of "
                     "them say no more than one; take --proxy-seeds 1."
@@ -66,10 +73,9 @@ class Scorer:
             for proxy, _, own in self._wanted(name, sample)
         ]
 
-    def has(self, name: str, architecture: Any) -> bool:
-        """Say whether `outcomes` would train nothing."""
-        proxies = self.proxies(name)
-        return all(self.table.has(proxy, architecture, self.training) for proxy in proxies)
+    def has(self, name: str, sample: Sample) -> bool:
+        """Say whether `outcomes` of the sample would train nothing."""
+        return all(self.table.has(each, self.training) for each in self._wanted(name, sample))
 
     def seconds(self, name: str) -> float | None:
         """Return what the trainings of a candidate take, by those so far; None before the first."""
@@ -94,7 +100,7 @@ class Scorer:
 
         Where `may_begin` says no, those under way are finished and the others left.
         """
-        if all(self.has(name, architecture) for architecture, _ in sample):
+        if self.has(name, sample):
             return
         total = len(sample) * len(self.proxies(name))
         for _ in follow(self.fill(name, sample, may_begin), name, total=total, unit="training"):

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from atom_nas.errors import in_words
 from atom_nas.scoring.space import Space, architecture_json, candidate_name, candidate_seed
 from atom_nas.search.candidate import Limits
 from atom_nas.search.draft import draft
@@ -42,10 +43,13 @@ class Drawing:
     def draw(
         self, study: Study, found: Sequence[FrozenTrial], standing: Standing, is_start: bool
     ) -> tuple[FrozenTrial, str | None]:
-        """Return a trial, RUNNING where it is to be tried, and why it failed already, if it did."""
+        """Return a trial, RUNNING where it is to be tried, and why it failed already, if it did.
+
+        Raises what the device failed of.
+        """
         is_stuck = standing.idle >= MAX_REPEATS
         is_uniform = is_start or is_stuck
-        seed = derive_seed(self.seed, "sampler", standing.drawn)
+        seed = derive_seed(self.seed, "sampler", standing.next_draw)
         if standing.given_up is not None and not is_start:
             seed = derive_seed(seed, standing.given_up)
         sampler = uniform(self.sampler, seed) if is_uniform else SAMPLERS[self.sampler](seed)
@@ -53,7 +57,7 @@ class Drawing:
             trial, sheet = draft(study.study, found, sampler)
             if is_stuck or not is_start or self._can_start(trial):
                 break
-        trial.set_user_attr(DRAW, standing.drawn)
+        trial.set_user_attr(DRAW, standing.next_draw)
         trial.set_user_attr("uniform", is_start)
         state, values, reason = TrialState.RUNNING, None, None
         try:
@@ -61,7 +65,7 @@ class Drawing:
         except Exception as error:
             if is_device_failure(error):
                 raise
-            reason = " ".join(str(error).split())
+            reason = in_words(error)
         drawn = create_trial(
             state=state,
             values=values,

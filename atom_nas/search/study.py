@@ -10,6 +10,7 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from atom_nas.errors import UserError, in_words
 from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.drawing import Drawing
@@ -38,7 +39,10 @@ class Search:
     trials: Trials
     space: Space
     evaluate: Callable[[Any, int], tuple[float, float, float]]
-    """From (architecture, seed) to (score, accuracy, seconds); raises where it fails."""
+    """From (architecture, seed) to (score, accuracy, seconds); raises where it fails.
+
+    A UserError or an OSError is of no candidate, and ends the search.
+    """
     goes_by: str
     """Digest of what the objective depends on: a study that went by another is told again."""
     limits: Limits
@@ -58,8 +62,8 @@ class Search:
         """Go on until `num_trials` distinct candidates were tried, and return all in order.
 
         Ends early where nothing new can be drawn. `watch` is called with those so far, at the
-        start and after each. An interrupt, OutOfTime of `evaluate`, or a failure of the device goes
-        through, and leaves what was drawn and not told to be drawn again.
+        start and after each. An interrupt, OutOfTime of `evaluate`, or what is no candidate's
+        failure goes through, and leaves what was drawn and not told to be drawn again.
         """
         down = [StudyDirection.MINIMIZE] * len(self.objectives.costs)
         directions = [StudyDirection.MAXIMIZE, *down]
@@ -135,9 +139,9 @@ class Search:
                 except OutOfTime:
                     return
                 except Exception as error:
-                    if is_device_failure(error):
+                    if _is_of_no_candidate(error):
                         raise
-                    state, attrs["reason"] = TrialState.FAIL, " ".join(str(error).split())
+                    state, attrs["reason"] = TrialState.FAIL, in_words(error)
             yield create_trial(
                 state=state,
                 values=values,
@@ -225,10 +229,10 @@ class Search:
                 architecture = self.space.restore(attrs["architecture"])
                 values, measured = self._evaluate(architecture, attrs)
         except Exception as error:
-            if is_device_failure(error):
+            if _is_of_no_candidate(error):
                 study.leave(trial_id)
                 raise
-            reason = " ".join(str(error).split())
+            reason = in_words(error)
         except BaseException:
             study.leave(trial_id)
             raise
@@ -249,6 +253,11 @@ class Search:
 
     def _cost(self, architecture: Any) -> Cost:
         return (self.cost or self.space.cost)(architecture)
+
+
+def _is_of_no_candidate(error: Exception) -> bool:
+    """Say whether `error` is of the device, of files or processes, or of what a user asked for."""
+    return is_device_failure(error) or isinstance(error, (UserError, OSError))
 
 
 def read_candidates(trials: Trials, space: Space) -> list[Candidate]:

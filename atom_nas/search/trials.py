@@ -4,8 +4,8 @@ A trial has a place in the search from when it is entered: the first so many pla
 the trials' numbers, are those that count, and no two of them are of one candidate.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from typing import Any, Protocol
 
 import optuna
@@ -80,9 +80,9 @@ def is_counted(trial: FrozenTrial) -> bool:
     return trial.state.is_finished() and has_place(trial)
 
 
-def _next_draw(trial: FrozenTrial) -> int:
-    """Return the number of the draw that follows that of `trial`; 0 where it is lost."""
-    return 0 if is_lost(trial) else int(trial.user_attrs.get(DRAW, trial.number)) + 1
+def _draws(trials: Iterable[FrozenTrial]) -> set[int]:
+    """Return the numbers of the draws of `trials`; one that is lost is to be drawn again."""
+    return {int(each.user_attrs.get(DRAW, each.number)) for each in trials if not is_lost(each)}
 
 
 class Standing:
@@ -92,7 +92,8 @@ class Standing:
         self._num_settled = 0
         self._counted: list[FrozenTrial] = []
         self._by_name: dict[str, FrozenTrial] = {}
-        self._drawn = self._idle = 0
+        self._draws: set[int] = set()
+        self._next = self._idle = 0
         self._rest: Sequence[FrozenTrial] = ()
         self.given_up: int | None = None
         """The number of the last trial given up here: another had its candidate or place first."""
@@ -103,13 +104,15 @@ class Standing:
             if not trial.state.is_finished():
                 break
             self._num_settled += 1
-            self._drawn = max(self._drawn, _next_draw(trial))
+            self._draws |= _draws([trial])
             if is_counted(trial):
                 self._counted.append(trial)
                 self._by_name.setdefault(trial.user_attrs.get("candidate", ""), trial)
                 self._idle = 0
             elif not is_lost(trial):
                 self._idle += 1
+        while self._next in self._draws:
+            self._next += 1
         self._rest = trials[self._num_settled :]
 
     @property
@@ -123,19 +126,20 @@ class Standing:
         return len(self._counted) + len(self._holders())
 
     @property
-    def drawn(self) -> int:
-        """How many draws were made; two processes may have made the same one at once."""
-        return max([self._drawn, *map(_next_draw, self._rest)])
+    def next_draw(self) -> int:
+        """The smallest number of a draw that nobody made; two may now make the same one at once."""
+        made = self._draws | _draws(self._rest)
+        return next(number for number in count(self._next) if number not in made)
 
     @property
     def idle(self) -> int:
         """How many trials in a row, up to the last, have no place; those lost are none."""
-        count = 0
+        found = 0
         for trial in reversed(self._rest):
             if has_place(trial):
-                return count
-            count += not is_lost(trial)
-        return self._idle + count
+                return found
+            found += not is_lost(trial)
+        return self._idle + found
 
     @property
     def waiting(self) -> FrozenTrial | None:
