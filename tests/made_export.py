@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from atom_nas.data.images import Normalization
-from atom_nas.export.folder import Trained
+from atom_nas.export.folder import TrainedNet
 from search_spaces import convnet
 
 GREY, RGB = (1, 8, 8), (3, 32, 32)
@@ -34,7 +34,7 @@ def make_trained(space, architecture, image_shape, class_names=("cat", "dog", "n
         for _ in range(20):
             net(torch.randn(8, *image_shape) + 0.5)
     channels = range(image_shape[0])
-    return Trained(
+    return TrainedNet(
         space_code=Path(space.__file__).read_bytes(),
         architecture=architecture,
         net=net,

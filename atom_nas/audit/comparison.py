@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from atom_nas.audit import ranking
-from atom_nas.audit.ranking import MAX_BOOTSTRAP, MIN_CANDIDATES, Array, Estimate
+from atom_nas.audit.ranking import MAX_BOOTSTRAP, MIN_CANDIDATES, Estimate
+from atom_nas.scoring.estimator import Array
 
 Verdict = Literal["better", "worse", "undecided"]
 

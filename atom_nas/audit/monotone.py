@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from atom_nas.audit.ranking import Array
+from atom_nas.scoring.estimator import Array
 
 ROUNDING = 1e-12
 """Heights no further apart are equal."""

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from atom_nas.errors import UserError
+from atom_nas.scoring.estimator import Array
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Limits = tuple[float, float]
 Statistic = Callable[[Index], Array]

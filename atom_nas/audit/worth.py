@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from atom_nas.audit import ranking
 from atom_nas.audit.comparison import resample
 from atom_nas.audit.monotone import reached, rising
-from atom_nas.audit.ranking import Array, Estimate, rank_correlation
+from atom_nas.audit.ranking import Estimate, rank_correlation
 from atom_nas.errors import UserError
-from atom_nas.scoring.estimator import Estimator
+from atom_nas.scoring.estimator import Array, Estimator
 
 SIZES = (2, 5, 10, 20, 50, 100, 200)
 """Images a class of the random sets."""

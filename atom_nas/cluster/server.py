@@ -117,7 +117,7 @@ class Server:
                     self.answers_since = time.monotonic()
                 return found
 
-    def name(self, trial_id: int) -> None:
+    def heartbeat(self, trial_id: int) -> None:
         """Name the trial once."""
         self.patiently(lambda: self.rdb.record_heartbeat(trial_id))
 

@@ -133,7 +133,7 @@ class SharedStudy:
             is_new = trial.state == TrialState.RUNNING and trial._trial_id not in self._seen
             if is_new and not self.is_own(trial):
                 self._seen.add(trial._trial_id)
-                self._server.name(trial._trial_id)
+                self._server.heartbeat(trial._trial_id)
         if now - self._server.answers_since > 1.5 * timing.HEARTBEAT:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)

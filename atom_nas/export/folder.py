@@ -36,7 +36,7 @@ Check = dict[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainedNet:
     """A trained candidate with all that is needed to use it elsewhere."""
 
     space_code: bytes
@@ -53,7 +53,7 @@ class Trained:
     """What the net was trained with."""
 
 
-def export_model(trained: Trained, folder: Path, *, metrics: Mapping[str, object]) -> Path:
+def export_model(trained: TrainedNet, folder: Path, *, metrics: Mapping[str, object]) -> Path:
     """Write `trained` to `folder` and return it; the same export already there, whole, is kept.
 
     The folder has model.py, architecture.json, weights.safetensors, preprocessing.json,
@@ -105,7 +105,7 @@ def _portable_copy(net: nn.Module) -> nn.Module:
 
 
 def _write_sources(
-    trained: Trained, net: nn.Module, folder: Path, metrics: Mapping[str, object]
+    trained: TrainedNet, net: nn.Module, folder: Path, metrics: Mapping[str, object]
 ) -> None:
     preprocessing = {
         "image_shape": trained.image_shape,
@@ -166,7 +166,7 @@ def _write_graphs(
     return skipped
 
 
-def _verify_files(trained: Trained, net: nn.Module, folder: Path) -> dict[str, Check]:
+def _verify_files(trained: TrainedNet, net: nn.Module, folder: Path) -> dict[str, Check]:
     generator = torch.Generator().manual_seed(0)
     pixels = [
         torch.randint(256, (batch, *trained.image_shape), dtype=torch.uint8, generator=generator)

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from atom_nas.data.splits import Dataset
-from atom_nas.export.folder import Trained
+from atom_nas.export.folder import TrainedNet
 from atom_nas.scoring.space import Space, candidate_name
 from atom_nas.training.cost import Cost
 
@@ -27,9 +27,9 @@ def facts(
     }
 
 
-def to_export(space: Space, architecture: Any, net: nn.Module, dataset: Dataset) -> Trained:
+def to_export(space: Space, architecture: Any, net: nn.Module, dataset: Dataset) -> TrainedNet:
     """Return the trained `net` of `architecture` with all that its export needs of `dataset`."""
-    return Trained(
+    return TrainedNet(
         space_code=space.code,
         architecture=architecture,
         net=net,

@@ -14,7 +14,7 @@ from atom_nas.data.sources import open_dataset
 from atom_nas.data.splits import Dataset, whole_of
 from atom_nas.errors import DamagedError, UserError, explain
 from atom_nas.export.card import RETRAINED_FROM, read_metrics
-from atom_nas.export.folder import VERIFICATION, Trained, export_model, refuse_foreign
+from atom_nas.export.folder import VERIFICATION, TrainedNet, export_model, refuse_foreign
 from atom_nas.export.portable import space_part
 from atom_nas.export.reopened import TO_RETRAIN, require_export
 from atom_nas.pipeline.export_facts import facts, to_export
@@ -25,7 +25,7 @@ from atom_nas.storage.progress import Progress, note
 from atom_nas.storage.run_folder import open_run
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure, resolve_device, warm_up
-from atom_nas.training.final import Best, final_training, fit_to_best
+from atom_nas.training.final import BestEpoch, final_training, fit_to_best
 from atom_nas.training.fit import evaluate
 from atom_nas.training.schedule import Training
 
@@ -138,7 +138,7 @@ def _is_made(folder: Path, made_with: str) -> bool:
 
 def _train(
     options: RetrainOptions, dataset: Dataset, training: Training, device: torch.device, work: Path
-) -> tuple[Trained, dict[str, Any]]:
+) -> tuple[TrainedNet, dict[str, Any]]:
     """Return the trained net and its metrics; space.py in `work` is its space."""
     space = load_space(str(work / "space.py"), dataset.image_shape, dataset.num_classes)
     warm_up(device)
@@ -186,7 +186,7 @@ def _choice(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: known[key] for key in CHOICE if known.get(key) is not None}
 
 
-def _show(progress: Progress, steps: int, best: Best | None) -> None:
+def _show(progress: Progress, steps: int, best: BestEpoch | None) -> None:
     if best:
         progress.show(best=f"{best.outcome.accuracy:.1%}", epoch=str(best.epoch))
     progress.reach(steps)

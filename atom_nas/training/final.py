@@ -25,7 +25,7 @@ WATCHED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Best:
+class BestEpoch:
     """The weights of the epoch with the best validation accuracy, of equals the lowest loss."""
 
     epoch: int
@@ -51,8 +51,8 @@ def fit_to_best(
     *,
     seed: int,
     checkpoint: Path,
-    watch: Callable[[int, Best | None], None],
-) -> tuple[Best, float]:
+    watch: Callable[[int, BestEpoch | None], None],
+) -> tuple[BestEpoch, float]:
     """Train `net` in place on `train`; return its best epoch and the seconds spent.
 
     After an epoch, where 5 s have passed, all that the rest depends on is kept in `checkpoint`,
@@ -85,16 +85,16 @@ def fit_to_best(
     return best, spent + time.perf_counter() - start
 
 
-def _better(best: Best | None, course: Course, validation: Examples, epoch: int) -> Best:
+def _better(best: BestEpoch | None, course: Course, validation: Examples, epoch: int) -> BestEpoch:
     """Return `best`, or the weights of now where they are better."""
     twin = copy.deepcopy(course.net)  # to be measured may move parameters that a step writes to
     found = evaluate(twin, validation)
     if best and (found.accuracy, -found.loss) <= (best.outcome.accuracy, -best.outcome.loss):
         return best
-    return Best(epoch=epoch, outcome=found, weights=twin.state_dict())
+    return BestEpoch(epoch=epoch, outcome=found, weights=twin.state_dict())
 
 
-def _save(path: Path, course: Course, best: Best, seconds: float) -> None:
+def _save(path: Path, course: Course, best: BestEpoch, seconds: float) -> None:
     weights = {f"best.{name}": tensor for name, tensor in best.weights.items()}
     numbers = {
         "epoch": best.epoch,
@@ -105,11 +105,11 @@ def _save(path: Path, course: Course, best: Best, seconds: float) -> None:
     save_sealed(path, course.state() | weights, {name: str(n) for name, n in numbers.items()})
 
 
-def _load(path: Path, course: Course) -> tuple[Best, float]:
+def _load(path: Path, course: Course) -> tuple[BestEpoch, float]:
     """Have `course` go on from `path`; return the best epoch so far, and the seconds spent."""
     tensors, notes = load_sealed(path)
     course.restore(tensors)
-    best = Best(
+    best = BestEpoch(
         epoch=int(notes["epoch"]),
         outcome=Outcome(accuracy=float(notes["accuracy"]), loss=float(notes["loss"])),
         weights={
