@@ -90,7 +90,7 @@ def all_scored() -> list[Scored]:
     for steps, (_, own) in zip((240, 120, 60), longest, strict=True):
         draws = [each for _, each in by(own, "proxy_seed")]
         found.append(scored("digits, convnet, 2 M", f"random_ipc50, {steps} steps", draws, truth))
-    truth = _accuracies(rows_of(RESULTS / "box-cifar10" / "truth" / "truth.csv"))
+    truth = _accuracies(rows_of(RESULTS / "box-cifar10" / "first-trainings" / "truth.csv"))
     found += _of_an_audit(BOX, rows_of(RESULTS / "box-cifar10" / "scores.csv"), truth)
     return found
 

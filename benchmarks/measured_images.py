@@ -51,7 +51,7 @@ HALVES = 200
 class Settings(SampleOptions):
     """What is measured."""
 
-    truth: str = str(RESULTS / "box-cifar10" / "truth" / "truth.csv")
+    truth: str = str(RESULTS / "box-cifar10" / "first-trainings" / "truth.csv")
     max_macs: int | None = 5_000_000
     n: int = 96
     more: int = 10_000

@@ -51,14 +51,14 @@ def digits() -> Pool:
 
 
 def box() -> Pool:
-    """Return the ConvNets of the box: one full training of CIFAR-10, of every fifth two.
+    """Return the ConvNets of the box: one full training of CIFAR-10 each.
 
     So one training both picks, by validation images, and judges, by test images.
     """
     folder = RESULTS / "box-cifar10"
     nets = ConvNets(
         dataset=open_dataset("cifar10", CACHE, seed=0),
-        truth=rows_of(folder / "truth" / "truth.csv"),
+        truth=rows_of(folder / "first-trainings" / "truth.csv"),
         lengths=(5632,),
         rows=rows_of(folder / "scores.csv"),
         distil_steps=300,
