@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +20,7 @@ from atom_nas.options import DistillOptions, Options, ReportOptions
 from atom_nas.parsing import parse_options
 from atom_nas.pipeline.export_options import PredictOptions, RetrainOptions
 from atom_nas.storage.files import read_json
+from atom_nas.storage.progress import tell
 from atom_nas.storage.run_folder import SETTINGS, open_run
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def distill(args: Sequence[str]) -> None:
             help_condense(job, folder, device, share)
             return
         with open_run(folder, job.identity):
+            tell(dataset.in_words)
             warm_up(device)
             proxy = condense(job, folder, device, share)
     print(f"{proxy.name}: {len(proxy.images)} images, {proxy.seconds:.0f} s, in {folder}")
@@ -143,6 +146,9 @@ def predict(args: Sequence[str]) -> None:
 
 def list_plugins(args: Sequence[str]) -> None:
     """Show search spaces, proxies, data sets and tables of truth."""
+    if list(args) in (["-h"], ["--help"]):
+        print(f"usage: atom-nas list; it takes no option\n\n{list_plugins.__doc__}")
+        return
     if args:
         raise UserError(f"list takes no option, and {args[0]!r} was given; leave it out.")
     for title, package in (
@@ -176,6 +182,10 @@ def main(args: Sequence[str] | None = None) -> None:
         print("usage: atom-nas COMMAND [options]; COMMAND --help shows the options\n")
         for name, command in COMMANDS.items():
             print(f"  {name:9}{command.__doc__}")
+        print("\n  --version shows that of atom_nas")
+        return
+    if list(args) == ["--version"]:
+        print(f"atom_nas {version('atom_nas')}")
         return
     try:
         if args[0] not in COMMANDS:

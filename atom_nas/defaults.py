@@ -8,7 +8,7 @@ from atom_nas.data.splits import Dataset
 from atom_nas.distillation.condense import Condensation
 from atom_nas.distillation.names import is_distilled, parse_name
 from atom_nas.distillation.ready import Ready
-from atom_nas.distillation.recipes import RECIPES, adjust
+from atom_nas.distillation.recipes import RECIPES, adjust, parse_adjust
 from atom_nas.errors import UserError
 from atom_nas.options import DistillOptions, Options
 from atom_nas.storage.files import derive_seed
@@ -43,6 +43,7 @@ def condensation(
         _require_ready(options, dataset, number)
         return Ready(dataset=dataset, name=options.proxy, seed=seed)
     recipe = None
+    parse_adjust(options.adjust)  # a recipe beside images that are selected is to exist
     if is_distilled(method):
         recipe = RECIPES[options.recipe](dataset, images_per_class)
         if options.steps or device.type != "cuda":

@@ -46,11 +46,6 @@ def explain(error: BaseException, width: int = 2000) -> str:
     return shorten(f"{type(error).__name__}: {error}", width)
 
 
-def in_words(error: BaseException) -> str:
-    """Return the message of `error` in one line; its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def hide_passwords(text: str) -> str:
     """Return `text` with *** for the password of every URL in it."""
     return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)

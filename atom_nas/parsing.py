@@ -84,7 +84,9 @@ def read_config(path: Path, kind: type[Any]) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"config file {path} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            f"config file {path} cannot be read: {error.strerror}; give the path of a TOML file."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"config file {path} is not TOML: {error}.") from error
     options = {option.name: option for option in _options(kind)}
@@ -110,7 +112,9 @@ def parse_settings(
     """
     found = {}
     for pair in filter(None, text.split(",")):
-        name, _, value = (part.strip() for part in pair.partition("="))
+        name, is_set, value = (part.strip() for part in pair.partition("="))
+        if not is_set:
+            raise UserError(f"{name!r} in {option} has no value; give {name}=VALUE.")
         if types is not None and name not in types:
             raise unknown(f"setting in {option}", name, types)
         found[name] = _convert(f"{name} in {option}", value, types[name] if types else int)

@@ -79,6 +79,9 @@ def load_file(path: Path, *, kind: str, code: bytes | None = None) -> ModuleType
         exec(compile(code, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
-        raise UserError(f"{kind} file {str(path)!r} does not import: {explain(error)}") from error
+        raise UserError(
+            f"{kind} file {str(path)!r} does not import: {explain(error)}; mend it, or install "
+            "what it needs."
+        ) from error
     _sources[module] = code
     return module

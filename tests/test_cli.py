@@ -46,6 +46,12 @@ def space(tmp_path):
         (["--recipe", "papre"], "'papre'", "'paper'"),
         (["--device", "cdua"], "'cdua'", "'cuda'"),
         (["--device", "cuda:99"], "'cuda:99'", "this machine has"),
+        (["--proxy", "random_ipc2", "--adjust", "widht=8"], "'widht'", "'width'"),
+        (
+            ["--proxy", "atom_ipc2", "--shrink", "foo"],
+            "'foo' in --shrink has no value",
+            "foo=VALUE",
+        ),
         (["--trials", "0"], "--trials is 0", "at least 1"),
         (["--config", "none.toml"], "none.toml", "cannot be read"),
     ],
@@ -84,7 +90,7 @@ def test_bad_input_of_distill(capsys, tmp_path, args, culprit, suggestion):
     ("command", "args", "culprit", "suggestion"),
     [
         ("audit", ["--hours", "1"], "--hours ends a search", "leave it out"),
-        ("run", ["--truth-seeds", "2"], "--truth-seeds is 2", "--truth training"),
+        ("run", ["--truth-seeds", "2"], "--truth-seeds is 2", "--dataset cifar10"),
     ],
 )
 def test_options_that_change_nothing_are_refused(
@@ -94,6 +100,13 @@ def test_options_that_change_nothing_are_refused(
     assert culprit in line
     assert suggestion in line
     assert not (tmp_path / "out").exists()
+
+
+def test_the_version_and_the_help_of_list(capsys):
+    main(["--version"])
+    assert re.fullmatch(r"atom_nas \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    main(["list", "--help"])
+    assert "usage: atom-nas list" in capsys.readouterr().out
 
 
 def test_unknown_command(capsys):

@@ -47,8 +47,8 @@ def test_distill_makes_the_artifact_once(capsys, tmp_path, data, monkeypatch):
     ("change", "culprit"),
     [
         (["--seed", "1"], "seed"),
-        (["--steps", "3"], "recipe"),
-        (["--adjust", "loss_scale=10"], "recipe"),
+        (["--steps", "3"], "made with steps 2 (now 3)"),
+        (["--adjust", "loss_scale=10"], "loss_scale 100.0 (now 10.0)"),
         (["--proxy", "dm_ipc2"], "method"),
         (["--proxy", "atom_ipc3"], "images_per_class"),
     ],

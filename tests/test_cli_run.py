@@ -46,7 +46,7 @@ def test_candidates_of_a_run(finished):
         assert row["candidate"] == f"{row['width']}-{row['depth']}"
         if row["width"] == "13":
             assert (row["state"], row["objective"], row["proxy_accuracy"]) == ("FAIL", "", "")
-            assert row["reason"] == "13 is unlucky"
+            assert row["reason"] == "ValueError: 13 is unlucky"
         else:
             assert row["state"] == "COMPLETE"
             assert 0 <= float(row["proxy_accuracy"]) <= 1

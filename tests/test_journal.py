@@ -129,7 +129,7 @@ def test_what_fails_by_another_objective_is_a_failed_candidate(tmp_path, space):
     make_search(tmp_path, space).run(3, ignore)
     evaluate = Recorder(stop=1, error=RuntimeError("no second draw"))
     candidates = make_search(tmp_path, space, evaluate, goes_by="two draws").run(3, ignore)
-    assert [c.reason for c in candidates] == ["", "no second draw", ""]
+    assert [c.reason for c in candidates] == ["", "RuntimeError: no second draw", ""]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -107,7 +107,7 @@ def test_every_sampler_takes_several_objectives_and_repeats_by_seed(tmp_path, sp
         )
         runs.append(search.run(trials, ignore))
     assert runs[0] == runs[1] and len(runs[0]) == trials
-    assert any(each.reason == "not finite" for each in runs[0])
+    assert any(each.reason == "RuntimeError: not finite" for each in runs[0])
     told = [trial for trial in search.trials.find() if trial.values]
     for trial in told:
         if cost := trial.user_attrs.get("cost"):  # a repeat has the values of its like

@@ -251,7 +251,7 @@ def test_settings_are_of_their_types():
         ("widht=3", {"width": int}, "unknown setting in --x 'widht'. Did you mean 'width'"),
         ("width=3", {}, "unknown setting in --x 'width'"),
         ("width=3.5", {"width": int}, "width in --x is '3.5'; give a whole number"),
-        ("width", None, "width in --x is ''; give a whole number"),
+        ("width", None, "'width' in --x has no value; give width=VALUE"),
         ("width=²", None, "width in --x is '²'; give a whole number"),
     ],
 )

@@ -89,7 +89,7 @@ def test_one_of_the_four_that_fails_leaves_the_others_untouched(tmp_path, space)
     whole = make_search(tmp_path / "whole", space).run(10, ignore)
     failing = Recorder(stop=7, error=RuntimeError("not finite"))
     found = make_search(tmp_path / "one", space, failing).run(10, ignore)
-    assert found[7].reason == "not finite" and found[7].objective is None
+    assert found[7].reason == "RuntimeError: not finite" and found[7].objective is None
     assert found[:7] + found[8:] == whole[:7] + whole[8:]
 
 

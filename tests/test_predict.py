@@ -89,18 +89,21 @@ def test_source_that_does_not_run_is_told(tmp_path, trained, capsys, monkeypatch
     [
         ("broken.png", "cannot identify"),
         ("none.png", "No such file"),
-        ("folder.png", "no regular file"),
         ("deep.png", "8 bits a channel are needed"),
     ],
 )
 def test_a_picture_that_cannot_be_read(tmp_path, folder, capsys, name, reason):
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    (tmp_path / "folder.png").mkdir()
     Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
     line = error_of(capsys, ["predict", folder, tmp_path / name])
     assert f"{tmp_path / name} cannot be read" in line
     assert reason in line
     assert "PNG" in line
+
+
+def test_a_second_export_is_no_picture(folder, capsys):
+    line = error_of(capsys, ["predict", folder, folder])
+    assert f"{folder} is a folder; give one export, and then pictures." in line
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_a_net_retrained_beside_the_exports_is_none_of_the_best(args, tmp_path):
     main(args)
     (name,) = exported(tmp_path / "out")
     source, epochs = tmp_path / "out" / "export" / name, ["--epochs", "1", "--device", "cpu"]
-    main(["retrain", str(source), *after(args, "--dataset"), *epochs])
+    beside = ["--out", f"{source}-toy"]
+    main(["retrain", str(source), *after(args, "--dataset"), *epochs, *beside])
     page = (tmp_path / "out" / "report.md").read_text()
     main(args)
     assert exported(tmp_path / "out") == [name, f"{name}-toy"]

@@ -83,6 +83,14 @@ def test_the_net_learns_other_images_and_classes(tmp_path, source, data, capsys)
     assert "a small stand-in for colours" in text
 
 
+def test_of_an_export_of_a_run_it_lies_beside_the_exports(tmp_path, data):
+    trained = make_trained(convnet, convnet_of(), (3, 16, 16))
+    own = export_model(trained, tmp_path / "run" / "export" / "1-net", metrics=CHOSEN)
+    run(own, "--dataset", data, "--epochs", 1)
+    assert [path.name for path in own.parent.iterdir()] == ["1-net"]
+    assert (tmp_path / "run" / "retrained" / "1-net-toy" / "model.py").exists()
+
+
 def test_the_same_export_is_kept_and_another_left_alone(tmp_path, source, data, capsys):
     run(source, "--dataset", data, "--epochs", 2)
     folder = tmp_path / "best-toy"
@@ -213,7 +221,10 @@ def test_a_net_that_does_not_fit_the_data_is_told_in_one_line(tmp_path, data, ca
         (folder / "model.py").read_bytes()
     ).hexdigest()
     export.write_json(folder / "verification.json", verification)
-    line = error_of(capsys, ["retrain", folder, "--dataset", data, "--epochs", "1"])
+    with pytest.raises(SystemExit):
+        run(folder, "--dataset", data, "--epochs", 1)
+    found, line = capsys.readouterr().err.splitlines()
+    assert found.startswith("toy: 108 training, 27 validation and 45 test images of 1 x 8 x 8")
     assert "cannot be trained on toy, images of 1 x 8 x 8 and 3 classes" in line
     assert "ValueError: no colour" in line
 

@@ -36,6 +36,22 @@ def test_other_settings_are_named_with_both_values(tmp_path):
         pass
 
 
+def test_settings_within_settings_are_named_each(tmp_path):
+    recipe = {"steps": 2, "width": 8, "norm": "batch"}
+    with open_run(tmp_path, {"recipe": recipe}):
+        pass
+    with (
+        pytest.raises(UserError, match=r"made with steps 2 \(now 3\), width 8 \(now 4\);"),
+        open_run(tmp_path, {"recipe": {**recipe, "steps": 3, "width": 4}}),
+    ):
+        pass
+    with (
+        pytest.raises(UserError, match=r"made with recipe .* \(now not given\);"),
+        open_run(tmp_path, {}),
+    ):
+        pass
+
+
 def test_a_folder_in_use_is_refused_and_free_again_after(tmp_path):
     code = (
         "import sys; from pathlib import Path; from atom_nas.storage.run_folder import open_run\n"

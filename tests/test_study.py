@@ -160,7 +160,7 @@ def test_a_failing_build_is_a_failed_candidate_with_its_reason(tmp_path):
     assert len(candidates) == 15
     assert failed
     assert all(c.architecture.width == 13 for c in failed)
-    assert all(c.reason == "width 13 is unlucky" for c in failed)
+    assert all(c.reason == "ValueError: width 13 is unlucky" for c in failed)
     assert not any(c.architecture.width == 13 for c in candidates if c.accuracy is not None)
 
 
@@ -168,7 +168,7 @@ def test_a_failing_training_is_a_failed_candidate_with_its_reason(tmp_path, spac
     evaluate = Recorder(stop=2, error=RuntimeError("the loss is\nnot finite"))
     candidates = make_search(tmp_path, space, evaluate).run(6, ignore)
     assert [c.accuracy is None for c in candidates] == [False, False, True, False, False, False]
-    assert candidates[2].reason == "the loss is not finite"
+    assert candidates[2].reason == "RuntimeError: the loss is not finite"
     assert candidates[2].cost is not None
     assert len({c.name for c in candidates}) == 6
 
@@ -184,7 +184,7 @@ def test_what_is_no_candidate_s_failure_ends_the_search_and_is_tried_again(tmp_p
 
 def test_an_error_without_a_message_is_named(tmp_path, space):
     found = make_search(tmp_path, space, Recorder(stop=1, error=AssertionError())).run(3, ignore)
-    assert [each.reason for each in found] == ["", "AssertionError", ""]
+    assert [each.reason for each in found] == ["", "AssertionError:", ""]
 
 
 def test_a_failing_sample_is_a_failed_trial(tmp_path):
@@ -193,7 +193,7 @@ def test_a_failing_sample_is_a_failed_trial(tmp_path):
     space = load_space(str(file), (1, 4, 4), 3)
     candidates = make_search(tmp_path, space).run(3, ignore)
     assert [(c.architecture, c.accuracy) for c in candidates] == [(None, None)] * 3
-    assert {c.reason for c in candidates} == {"division by zero"}
+    assert {c.reason for c in candidates} == {"ZeroDivisionError: division by zero"}
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))

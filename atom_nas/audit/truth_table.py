@@ -121,7 +121,11 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"truth table {path} cannot be read: {error}.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(
+            f"truth table {path} cannot be read: {reason}; give the path of a CSV, or a name that "
+            "`atom-nas list` shows."
+        ) from error
     missing = [column for column in COLUMNS if not rows or column not in rows[0]]
     if missing:
         raise UserError(

@@ -132,6 +132,22 @@ class Dataset:
         """The number of classes."""
         return self.train.num_classes
 
+    @property
+    def in_words(self) -> str:
+        """What was found, so that a folder that was misread is noticed."""
+        channels, height, width = self.image_shape
+        names = shorten(", ".join(self.train.class_names), 80, placeholder=" ...")
+        lacking = [
+            f"the {split} images lack {shorten(', '.join(absent), 80, placeholder=' ...')}"
+            for split, images in (("validation", self.validation), ("test", self.test))
+            if (absent := images.absent_classes)
+        ]
+        return (
+            f"{self.name}: {len(self.train):,} training, {len(self.validation):,} validation "
+            f"and {len(self.test):,} test images of {channels} x {height} x {width}, "
+            f"{self.num_classes} classes ({names}){''.join(f'; {each}' for each in lacking)}."
+        )
+
 
 def split(name: str, source: Source, *, seed: int) -> Dataset:
     """Complete the splits of `source`, stratified by class and drawn from `seed`.

@@ -53,13 +53,13 @@ class Condensation:
         assert is_distilled(self.method) == (self.recipe is not None)
         train, excerpt = self.dataset.train, self.dataset.excerpt
         elsewhere = f", or --dataset {excerpt.of}" if excerpt else ""
-        for name, indices in zip(train.class_names, train.class_indices(), strict=True):
-            if len(indices) < self.images_per_class:
-                raise UserError(
-                    f"{self.images_per_class} images per class were asked for, but class {name!r} "
-                    f"of {self.dataset.name} has {len(indices)} training images; "
-                    f"take at most {min(map(len, train.class_indices()))}{elsewhere}."
-                )
+        sizes = map(len, train.class_indices())
+        most, name = min(zip(sizes, train.class_names, strict=True))
+        if most < self.images_per_class:
+            raise UserError(
+                f"{self.images_per_class} images per class were asked for, but class {name!r} of "
+                f"{self.dataset.name} has {most} training images; take at most {most}{elsewhere}."
+            )
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from atom_nas.data.splits import Dataset
 from atom_nas.errors import UserError
@@ -83,12 +83,17 @@ def released(dataset: Dataset, images_per_class: int) -> Recipe:
 RECIPES: dict[str, Callable[[Dataset, int], Recipe]] = {"paper": paper, "released": released}
 
 
+def parse_adjust(text: str) -> dict[str, Any]:
+    """Return the settings of a recipe in `text`; UserError where there is no such setting."""
+    return parse_settings("--adjust", text, get_type_hints(Recipe))
+
+
 def adjust(recipe: Recipe, text: str) -> Recipe:
     """Return `recipe` with the settings in `text`, as in loss_scale=10,norm=batch.
 
     Raises UserError where there is no such setting, or it cannot have that value.
     """
-    changes = parse_settings("--adjust", text, get_type_hints(Recipe))
+    changes = parse_adjust(text)
     try:
         return replace(recipe, **changes)
     except ValueError as error:

@@ -43,6 +43,8 @@ def answers(folder: Path, pictures: Iterable[Path]) -> Iterator[str]:
     except (Exception, SystemExit) as error:  # whatever the code of a user's space leads to
         raise UserError(f"{folder / 'model.py'} does not run: {explain(error)}") from error
     for path in pictures:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; give one export, and then pictures.")
         try:
             require_regular(path)
             pixels = module["read_picture"](path)

@@ -9,7 +9,7 @@ from atom_nas.search.candidate import Candidate
 
 
 def ending(candidates: Sequence[Candidate], wanted: int, space: str, hours: float | None) -> str:
-    """Return what is to be said of a search for `wanted` trials; nothing where it has them all.
+    """Return what is to be said of a search for `wanted` trials; nothing where all were scored.
 
     `hours` are those that ended it, if they did; else it drew nothing new in the space of that
     name. Raises UserError where no candidate could be scored.
@@ -24,16 +24,22 @@ def ending(candidates: Sequence[Candidate], wanted: int, space: str, hours: floa
         reason = candidates[0].reason if candidates else "nothing within the limits was drawn"
         raise UserError(
             f"none of {len(candidates)} candidates of {space} could be scored ({reason}); mend "
-            f"the space or raise {FLAGS}."
+            f"the space or raise {FLAGS}, with another --out."
+        )
+    said = []
+    if failed := [each.reason for each in candidates if each.accuracy is None]:
+        said.append(
+            f"{len(failed)} of {len(candidates)} candidates failed, the first with {failed[0]}; "
+            "candidates.csv says why."
         )
     if hours is not None:
-        return (
+        said.append(
             f"{len(candidates)} of {wanted} trials are done, and {hours:g} hours are over: the "
             "same command goes on with the search."
         )
-    if len(candidates) < wanted:
-        return (
+    elif len(candidates) < wanted:
+        said.append(
             f"{len(candidates)} of {wanted} trials are done, and {space} has no more: "
             f"{MAX_IDLE_DRAWS:,} draws in a row gave no new candidate within the limits."
         )
-    return ""
+    return " ".join(said)

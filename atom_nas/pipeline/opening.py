@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from textwrap import shorten
 from typing import Any
 
 from atom_nas.audit.record import Audit
@@ -73,7 +72,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         sizes_up_to(dataset.train.smallest_class, options.proxy_seeds)
     refuse_what_needs_all(options, dataset)
     table = _open_table(options, dataset, space)
-    refuse_what_changes_nothing(options, table)
+    refuse_what_changes_nothing(options, dataset, table)
     data = _to_train_on(dataset, job, options.seed)
     proxy, full = proxy_training(options, dataset), full_training(options, data, device)
     is_proxy_open = not (options.proxy_steps or options.proxy_epochs)
@@ -98,7 +97,7 @@ def open_pipeline(options: Options) -> Iterator[Pipeline]:
         place = shared or InFolder(folder)
         if not (folder / "options.json").exists():
             write_json(folder / "options.json", asked.kept)
-            tell(_in_words(dataset))
+            tell(dataset.in_words)
         _note_what_holds(options, dataset, data)
         run = Run(
             options=options,
@@ -193,19 +192,3 @@ def _to_train_on(dataset: Dataset, job: Condensation | Ready, seed: int) -> Data
         train, name = dataset.train.join(job.images), f"{dataset.name} and {job.name}"
         return replace(dataset, train=train, name=name)
     return dataset
-
-
-def _in_words(dataset: Dataset) -> str:
-    """Say what was found in a data set, so that a folder that was misread is noticed."""
-    channels, height, width = dataset.image_shape
-    names = shorten(", ".join(dataset.train.class_names), 80, placeholder=" ...")
-    lacking = [
-        f"the {split} images lack {shorten(', '.join(absent), 80, placeholder=' ...')}"
-        for split, images in (("validation", dataset.validation), ("test", dataset.test))
-        if (absent := images.absent_classes)
-    ]
-    return (
-        f"{dataset.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation "
-        f"and {len(dataset.test):,} test images of {channels} x {height} x {width}, "
-        f"{dataset.num_classes} classes ({names}){''.join(f'; {each}' for each in lacking)}."
-    )

@@ -25,14 +25,17 @@ def refuse_what_needs_all(options: Options, dataset: Dataset) -> None:
         )
 
 
-def refuse_what_changes_nothing(options: Options, table: TruthTable | None) -> None:
+def refuse_what_changes_nothing(
+    options: Options, dataset: Dataset, table: TruthTable | None
+) -> None:
     """Raise UserError where trainings are asked for of a truth that the `table` holds.
 
     A recipe may stand beside a proxy that is not condensed: a report proposes the same command
     with another proxy.
     """
     if table and options.truth_seeds > 1:
+        instead = f"--dataset {dataset.excerpt.of}" if dataset.excerpt else "--truth training"
         raise UserError(
             f"--truth-seeds is {options.truth_seeds}, and the truth is not trained but the table "
-            f"{table.name}; leave it out, or give --truth training."
+            f"{table.name}; leave it out, or give {instead}."
         )

@@ -21,7 +21,7 @@ from atom_nas.pipeline.export_facts import facts, to_export
 from atom_nas.pipeline.export_options import RetrainOptions
 from atom_nas.scoring.space import load_space, no_exit
 from atom_nas.storage.files import check_files, digest, read_json, tell_made_again, write_atomically
-from atom_nas.storage.progress import Progress, note
+from atom_nas.storage.progress import Progress, note, tell
 from atom_nas.storage.run_folder import open_run
 from atom_nas.training.batches import Examples
 from atom_nas.training.devices import is_device_failure, resolve_device, warm_up
@@ -71,6 +71,7 @@ def retrain(options: RetrainOptions) -> Path:
     if _is_made(folder, digest(made_with)):
         return folder
     with open_run(folder.with_name(f".{folder.name}.training"), made_with) as work:
+        tell(dataset.in_words)
         write_atomically(work / "space.py", source)
         trained, metrics = _train(options, dataset, training, device, work)
         metrics[MADE_WITH] = digest(made_with)
@@ -107,9 +108,11 @@ def _count_epochs(training: Training, dataset: Dataset) -> int:
 
 
 def _beside(export: Path, name: str) -> Path:
-    """Return the path of `export` with -`name` appended."""
-    export = export if export.name.strip(".") else export.resolve()
-    return export.with_name(f"{export.name}-{name}")
+    """Return the path of `export` with -`name` appended; of one of a run, under its retrained/."""
+    export = export.resolve()
+    is_of_run = export.parent.name == "export"
+    folder = export.parent.with_name("retrained") if is_of_run else export.parent
+    return folder / f"{export.name}-{name}"
 
 
 def _is_made(folder: Path, made_with: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from atom_nas.errors import in_words
+from atom_nas.errors import explain
 from atom_nas.scoring.space import Space, architecture_json, candidate_name, candidate_seed
 from atom_nas.search.candidate import Limits
 from atom_nas.search.draft import draft
@@ -65,7 +65,7 @@ class Drawing:
         except Exception as error:
             if is_device_failure(error):
                 raise
-            reason = in_words(error)
+            reason = explain(error)
         drawn = create_trial(
             state=state,
             values=values,

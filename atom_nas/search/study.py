@@ -10,15 +10,15 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from atom_nas.errors import UserError, in_words
+from atom_nas.scoring.proxy_scores import CandidateError
 from atom_nas.scoring.space import MAX_IDLE_DRAWS, Space
 from atom_nas.search.candidate import Candidate, Limits
 from atom_nas.search.drawing import Drawing
+from atom_nas.search.failures import is_of_no_candidate, reason_of
 from atom_nas.search.journal import Journal
 from atom_nas.search.objectives import Objectives
 from atom_nas.search.trials import Standing, Study, Trials, is_counted
 from atom_nas.training.cost import Cost
-from atom_nas.training.devices import is_device_failure
 
 PICKED_TOGETHER = 4
 """So many picks of the optimiser are drawn before the first of them is told.
@@ -139,9 +139,9 @@ class Search:
                 except OutOfTime:
                     return
                 except Exception as error:
-                    if _is_of_no_candidate(error):
+                    if is_of_no_candidate(error):
                         raise
-                    state, attrs["reason"] = TrialState.FAIL, in_words(error)
+                    state, attrs["reason"] = TrialState.FAIL, reason_of(error)
             yield create_trial(
                 state=state,
                 values=values,
@@ -229,10 +229,10 @@ class Search:
                 architecture = self.space.restore(attrs["architecture"])
                 values, measured = self._evaluate(architecture, attrs)
         except Exception as error:
-            if _is_of_no_candidate(error):
+            if is_of_no_candidate(error):
                 study.leave(trial_id)
                 raise
-            reason = in_words(error)
+            reason = reason_of(error)
         except BaseException:
             study.leave(trial_id)
             raise
@@ -247,17 +247,12 @@ class Search:
         """Return the values of the trial with `attrs`, and what its trainings took and reached."""
         score, accuracy, seconds = self.evaluate(architecture, attrs["seed"])
         if not math.isfinite(score):
-            raise ValueError(f"the objective is {score}")
+            raise CandidateError(f"the objective is {score}")
         values = self.objectives.values(score, Cost(**attrs["cost"]))
         return values, {"accuracy": accuracy, "seconds": seconds}
 
     def _cost(self, architecture: Any) -> Cost:
         return (self.cost or self.space.cost)(architecture)
-
-
-def _is_of_no_candidate(error: Exception) -> bool:
-    """Say whether `error` is of the device, of files or processes, or of what a user asked for."""
-    return is_device_failure(error) or isinstance(error, (UserError, OSError))
 
 
 def read_candidates(trials: Trials, space: Space) -> list[Candidate]:

@@ -108,14 +108,19 @@ def _hold_to_settings(folder: Path, wanted: dict[str, Any]) -> None:
 
 
 def differences(made_with: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Return in words in what settings differ; nothing where they do not."""
-    changed = [k for k in sorted({*wanted, *made_with}) if wanted.get(k) != made_with.get(k)]
-    return ", ".join(
-        f"other {DIGESTS[key]}"
-        if key in DIGESTS
-        else f"{key} {_short(made_with.get(key))} (now {_short(wanted.get(key))})"
-        for key in changed
-    )
+    """Return in words in what settings differ, those in settings too; nothing where they do not."""
+    found = []
+    for key in sorted({*wanted, *made_with}):
+        made, now = made_with.get(key), wanted.get(key)
+        if made == now:
+            continue
+        if isinstance(made, dict) and isinstance(now, dict):
+            found.append(differences(made, now))
+        elif key in DIGESTS:
+            found.append(f"other {DIGESTS[key]}")
+        else:
+            found.append(f"{key} {_short(made)} (now {_short(now)})")
+    return ", ".join(found)
 
 
 def _refuse_links_out(folder: Path) -> None:

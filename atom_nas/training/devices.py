@@ -25,7 +25,10 @@ def resolve_device(name: str) -> torch.device:
     kind, index = match.groups()
     num_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[kind]
     if int(index or 0) >= num_devices:
-        raise UserError(f"device {name!r} is not there; this machine has {num_devices} of {kind}.")
+        raise UserError(
+            f"device {name!r} is not there; this machine has {num_devices} of {kind}; give "
+            "--device auto, or cpu."
+        )
     return torch.device(kind) if index is None else torch.device(kind, int(index))
 
 
