@@ -14,7 +14,16 @@ from atom_nas.audit.against import JOINT
 from atom_nas.audit.comparison import Comparison, compare, compare_all, holm
 from atom_nas.audit.proposal import propose
 from atom_nas.audit.ranking import Estimate, rank_correlation, spearman
-from atom_nas.audit.record import Audit, Combined, Figures, Region, Rival, Seeds, known_or_none
+from atom_nas.audit.record import (
+    Audit,
+    Combined,
+    Figures,
+    Plan,
+    Region,
+    Rival,
+    Seeds,
+    known_or_none,
+)
 from atom_nas.audit.signal import signal_to_noise
 from atom_nas.audit.truth import Truth
 from atom_nas.audit.worth import measure_worth
@@ -65,26 +74,13 @@ def audit_scores(
     figures = figures_of(proxy, truth, seed)
     against = compare_all(proxy.ranked, [rival.ranked for rival in rivals], mean, seed=seed)
     judged = _judge(proxy, rivals, against, truth, seed)
-    variants = proxy.ranked_variants
-    others = compare_all(proxy.ranked, list(variants.values()), mean, seed=seed)
-    better = dict(zip(variants, map(_swapped, others), strict=True))
-    accuracy = [proxy.variants["accuracy"]] if "accuracy" in variants else []
+    accuracy = [proxy.variants["accuracy"]] if "accuracy" in proxy.variants else []
     known = np.where(truth.has_failed, np.nan, mean)
     tied = caution or verdict.say_if_tied(proxy.name, [proxy.scores, *accuracy], known)
     decision, sentence = verdict.decide(figures, judged, n=n, tied=tied)
     seeds, ceiling = _seeds(proxy, mean), truth.ceiling()
-    full = (0.0, 0.0) if is_truth_known else (truth.macs, truth.seconds)
-    trainings = fmean(map(len, truth.validation))
-    scored = [proxy, *(rival for rival in rivals if rival.kind != "rank_average")]
     worth = measure_worth(proxy, sets, mean, seed=seed) if sets else None
-    together = tuple(
-        Combined(
-            figures=figures_of(estimator, truth, seed),
-            base=figures_of(base, truth, seed),
-            uplift=compare(estimator.ranked, base.ranked, mean, seed=seed),
-        )
-        for estimator, base in combined
-    )
+    together = _joined(combined, truth, seed)
     is_open = bool(objective) and not tied and decision != "yes"
     proposal = propose(figures, judged, together, n=n, objective=objective) if is_open else None
     return Audit(
@@ -102,22 +98,18 @@ def audit_scores(
         regions=regions([proxy, *rivals, *(estimator for estimator, _ in combined)], truth),
         ceiling=ceiling,
         ceiling_top=truth.ceiling(TOP),
-        variants={name: spearman(each, mean, seed=seed) for name, each in variants.items()},
+        variants={
+            name: spearman(each, mean, seed=seed) for name, each in proxy.ranked_variants.items()
+        },
         seeds=seeds,
-        plan=verdict.plan(
-            figures.spearman,
-            n,
-            width,
-            macs=sum(each.macs_per_candidate for each in scored) + trainings * full[0],
-            seconds=sum(each.seconds_per_candidate for each in scored) + trainings * full[1],
-        ),
+        plan=_plan(figures.spearman, n, width, [proxy, *rivals], None if is_truth_known else truth),
         decision=decision,
         sentences=(
             sentence,
             *verdict.say_how_it_ranks(figures, judged, n),
             *failed,
             *verdict.say_what_noise_costs(seeds, ceiling),
-            *([] if tied or objective in JOINT else verdict.suggest_measure(proxy.measure, better)),
+            *([] if tied or objective in JOINT else _suggest_measure(proxy, mean, seed)),
             *([worth.sentence] if worth else []),
             *([proposal.sentence] if proposal else []),
         ),
@@ -227,6 +219,43 @@ def _seeds(proxy: Estimator, mean: Array) -> Seeds | None:
         signal_to_noise=signal_to_noise(repeats) if len(mean) > 1 else None,
         signal_to_noise_half=signal_to_noise(best) if best.shape[1] > 1 else None,
     )
+
+
+def _joined(
+    combined: Sequence[tuple[Estimator, Estimator]], truth: Truth, seed: int
+) -> tuple[Combined, ...]:
+    return tuple(
+        Combined(
+            figures=figures_of(estimator, truth, seed),
+            base=figures_of(base, truth, seed),
+            uplift=compare(estimator.ranked, base.ranked, truth.mean, seed=seed),
+        )
+        for estimator, base in combined
+    )
+
+
+def _plan(
+    rho: Estimate, n: int, width: float, estimators: Sequence[Estimator], truth: Truth | None
+) -> Plan:
+    """Return what narrows the interval, where a candidate costs its scores and, if any, a truth."""
+    scored = [each for each in estimators if each.kind != "rank_average"]
+    trainings = fmean(map(len, truth.validation)) if truth else 0.0
+    macs, seconds = (truth.macs, truth.seconds) if truth else (0.0, 0.0)
+    return verdict.plan(
+        rho,
+        n,
+        width,
+        macs=sum(each.macs_per_candidate for each in scored) + trainings * macs,
+        seconds=sum(each.seconds_per_candidate for each in scored) + trainings * seconds,
+    )
+
+
+def _suggest_measure(proxy: Estimator, mean: Array, seed: int) -> list[str]:
+    """Return what is to be said of the measures that rank better than that of the search."""
+    variants = proxy.ranked_variants
+    others = compare_all(proxy.ranked, list(variants.values()), mean, seed=seed)
+    better = dict(zip(variants, map(_swapped, others), strict=True))
+    return verdict.suggest_measure(proxy.measure, better)
 
 
 def _swapped(comparison: Comparison) -> Comparison:
