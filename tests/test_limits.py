@@ -1,6 +1,6 @@
 """A limit on latency: measured once, kept, and held by the search and by uniform draws."""
 
-from itertools import islice
+from itertools import count, islice
 
 import pytest
 import torch
@@ -102,6 +102,18 @@ def test_what_a_counted_limit_refuses_is_not_measured_and_nothing_is_twice(
     ]
     dear = {each["candidate"] for each in drawn if each["cost"]["num_params"] > 250}
     assert dear and not dear & {row["candidate"] for row in rows}
+
+
+def test_long_measuring_says_how_far_it_is(tmp_path, space, clockwork, monkeypatch, capsys):
+    seconds = count(step=6.0)  # so much passes between two looks at the clock
+    monkeypatch.setattr("atom_nas.scoring.latencies.monotonic", lambda: next(seconds))
+    budget = make_budget(tmp_path, space, Limits())
+    for depth in (3, 1, 2, 4):
+        budget.cost(space.module.Architecture(width=2, depth=depth, act="relu"))
+    assert capsys.readouterr().err.splitlines() == [
+        "latency: 2 candidates measured, the fastest takes 1 ms",
+        "latency: 4 candidates measured, the fastest takes 1 ms",
+    ]
 
 
 @pytest.mark.parametrize("stop", [0, 1, 5])

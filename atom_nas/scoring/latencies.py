@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
 
 from atom_nas.scoring.space import Space, candidate_name, no_exit
+from atom_nas.storage.progress import SECONDS_APART, tell
 from atom_nas.storage.row_log import RowLog
 from atom_nas.storage.table import Key, OpenTable, Row, fill
 from atom_nas.training.latency import Latency, measure_latency
@@ -35,6 +37,7 @@ class Latencies:
         self._space, self._device, self._batch_size = space, device, batch_size
         is_cuda = device.type == "cuda"
         self._device_name = torch.cuda.get_device_name(device) if is_cuda else device.type
+        self._untold_seconds = 0.0
 
     def measure(self, architecture: Any) -> Latency:
         """Return the latency of `architecture`, measured now or before.
@@ -56,9 +59,17 @@ class Latencies:
         )
 
     def _time(self, architecture: Any) -> dict[str, float]:
+        start = monotonic()
         with no_exit():
             net = self._space.build(architecture, seed=0)
             found = measure_latency(net, self._space.image_shape, self._batch_size, self._device)
+        self._untold_seconds += monotonic() - start
+        if self._untold_seconds > SECONDS_APART:
+            known = [found.median_ms, *(float(row["median_ms"]) for row in self._table.rows)]
+            tell(
+                f"latency: {len(known)} candidates measured, the fastest takes {min(known):.3g} ms"
+            )
+            self._untold_seconds = 0.0
         return {"median_ms": found.median_ms, "iqr_ms": found.iqr_ms, "runs": found.runs}
 
     def facts(self, architecture: Any) -> dict[str, object]:
