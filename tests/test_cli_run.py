@@ -96,7 +96,9 @@ def test_running_again_trains_nothing(finished, monkeypatch):
 def test_a_run_ends_with_what_was_asked_and_says_each_sentence_once(finished, capsys):
     out, args = finished
     main(args)
-    lines = capsys.readouterr().out.splitlines()
+    failed, *lines = capsys.readouterr().out.splitlines()
+    said = "2 of 6 candidates failed, the first with ValueError: 13 is unlucky; candidates.csv"
+    assert failed.startswith(said)
     (export,) = (out / "export").iterdir()
     assert re.match(
         r"Which architectures\? The best is [48]-[12], [\d.]+ % of test images", lines[0]
