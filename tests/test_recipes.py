@@ -92,7 +92,7 @@ def test_settings_are_adjusted_by_name():
         ("whiten=yes", "whiten in --adjust is 'yes'; give true or false"),
         ("loss_scale=-1", "loss_scale is -1.0; it must be positive"),
         ("norm=layer", "allowed: instance, batch, none"),
-        ("width", "width in --adjust is ''"),
+        ("width", "'width' in --adjust has no value"),
     ],
 )
 def test_what_cannot_be_adjusted_is_said(text, message):
