@@ -43,7 +43,7 @@ def unknown(kind: str, got: str, allowed: Iterable[str]) -> UserError:
 
 def explain(error: BaseException, width: int = 2000) -> str:
     """Return the kind and message of `error` in one line, at most `width` characters."""
-    return shorten(f"{type(error).__name__}: {error}", width)
+    return shorten(f"{type(error).__name__}: {error}", width).removesuffix(":")
 
 
 def hide_passwords(text: str) -> str:

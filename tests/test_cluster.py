@@ -12,14 +12,13 @@ from made_cluster import PASSWORD
 from made_search import Recorder, ignore, make_search, make_space
 from optuna.trial import TrialState, create_trial
 from sqlalchemy.exc import OperationalError
-from tiny_run import error_of
 
 from atom_nas.cluster import server as timing
 from atom_nas.cluster.address import Address
 from atom_nas.cluster.server import Server
 from atom_nas.cluster.shared_run import SharedRun
 from atom_nas.cluster.shared_study import MAX_RETRIES, SharedStudy, after_death
-from atom_nas.errors import OutOfReach, UserError, hide_passwords
+from atom_nas.errors import OutOfReach, UserError
 from atom_nas.search.study import read_candidates
 from atom_nas.storage.files import read_csv
 
@@ -275,28 +274,3 @@ def test_a_database_that_does_not_come_back_ends_the_work_in_one_line(url, monke
     line = str(caught.value)
     assert "has not answered for 0 s (Exception: gone for ***)" in line and "\n" not in line
     assert "run the same command again" in line
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        (("nas:", "nobody:"), "password authentication failed"),
-        (("127.0.0.1:", "127.0.0.1:x"), "--storage is no URL"),
-        (("run", "none"), 'database "none'),
-        (("127.0.0.1:", "127.0.0.1:1/x?application_name=a"), "Connection refused"),
-        (("+psycopg", "+pg8000"), 'pip install "atom_nas[cluster]"'),
-        (("postgresql+psycopg", "sqlite"), "machines share a PostgreSQL one"),
-        (("postgresql+psycopg://", ""), "--storage is no URL of a database"),
-    ],
-)
-def test_a_storage_that_cannot_be_used_is_one_line_without_the_password(url, change, expected):
-    with pytest.raises(UserError) as caught:
-        Server(Address(url.replace(*change, 1)), after_death)
-    line = str(caught.value)
-    assert expected in line and "\n" not in line
-    assert "s3cret" not in line and "{of}" not in line
-
-
-def test_a_url_in_the_wrong_place_is_shown_without_its_password(url, capsys):
-    assert "s3cret" not in error_of(capsys, ["run", url])
-    assert hide_passwords("at a://b:c@d@e/f or g://h@i") == "at a://b:***@e/f or g://h@i"

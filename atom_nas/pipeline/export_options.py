@@ -25,7 +25,8 @@ class RetrainOptions:
     data_dir: Path = CACHE
     """Where named data sets lie, or are downloaded to."""
     out: Path | None = None
-    """Folder of the new export; default EXPORT's path with -<data set> appended."""
+    """Folder of the new export; default EXPORT's path with -<data set> appended, of an export of a
+    run under the run's retrained/."""
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:

@@ -162,6 +162,7 @@ class Run:
         """Return what judges the proxy; where the truth is trained for, its length is settled."""
         options, scorer = self.options, self.scorer()
         truth: TruthSource = self.table or self.settled()
+        smallest = self.dataset.train.smallest_class
         return Auditor(
             folder=self.folder,
             dataset=self.dataset.name,
@@ -186,9 +187,5 @@ class Run:
             width=options.until_width,
             labels=self.dataset.validation.labels,
             chosen_on=self.chosen_on,
-            sizes=(
-                sizes_up_to(self.dataset.train.smallest_class, options.proxy_seeds)
-                if options.worth
-                else ()
-            ),
+            sizes=sizes_up_to(smallest, options.proxy_seeds) if options.worth else (),
         )
